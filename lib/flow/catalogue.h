@@ -1,0 +1,62 @@
+/*
+ * catalogue.h - the backups of a set in a store: signed manifests, read and
+ * checked against the path they lie at, the keys the reader trusts, and the
+ * chain that links them.
+ */
+#ifndef DR_FLOW_CATALOGUE_H
+#define DR_FLOW_CATALOGUE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "crypt/minisign.h"
+#include "store/store.h"
+
+struct dr_backup {
+	char *id;         /* from the object's name */
+	json_t *manifest; /* NULL when it could not be trusted */
+	char sha256[65];  /* of the manifest's file */
+	char signer[DR_KEYID_HEX]; /* "" with no_signature */
+	bool pruned;      /* a valid <id>.pruned.json lies beside it */
+	struct dr_err bad; /* why manifest is NULL */
+};
+
+struct dr_backups {
+	struct dr_backup *v; /* in order of "started", then id */
+	size_t n;
+};
+
+struct dr_catalogue_opts {
+	const struct dr_verify_keys *keys; /* NULL: signatures not looked at */
+};
+
+/*
+ * All of SET's manifests.  Damaged or untrusted ones are listed with .bad
+ * set; only a store that cannot be read is an error.
+ */
+int dr_catalogue_read(struct dr_store *, const char *set,
+    const struct dr_catalogue_opts *, struct dr_backups *, struct dr_err *);
+void dr_backups_free(struct dr_backups *);
+
+/*
+ * One manifest by ID, a unique prefix, or "latest" (NULL is latest): the
+ * newest started that is trusted and not pruned.  Borrowed from BACKUPS.
+ * DR_EUSAGE for an ambiguous prefix, DR_EFAIL where there is none.
+ */
+const struct dr_backup *dr_backups_find(const struct dr_backups *,
+    const char *id, struct dr_err *);
+
+/*
+ * The keys to verify with: FILE (-K), else STATE/sign.key.pub; with neither
+ * DR_EUSAGE and a hint.
+ */
+struct dr_verify_keys *dr_trust_load(const char *file, const char *state,
+    struct dr_err *);
+
+/* The backup's body, opened in the store; size checked with the manifest. */
+struct dr_blob *dr_backup_body(struct dr_store *, const char *set,
+    const struct dr_backup *, struct dr_err *);
+
+#endif /* !DR_FLOW_CATALOGUE_H */
