@@ -5,6 +5,7 @@
 #define DR_BASE_TTY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
