@@ -13,8 +13,8 @@
 #include "stream/source.h"
 
 struct dr_input_opts {
-	const char *path; /* operand; NULL or "-": standard input */
-	bool foreign;     /* no end mark and no FILE.json expected */
+	const char *path;       /* operand; NULL or "-": standard input */
+	bool foreign;           /* no end mark and no FILE.json expected */
 	const char *verify_key; /* -K for FILE.json.minisig; NULL: default */
 	bool no_signature;
 	const char *state; /* where the default verify key lies */

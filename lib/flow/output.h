@@ -26,8 +26,8 @@ struct dr_output;
  * unless stream or body, and an existing path unless force (DR_EUSAGE, with
  * hints).  Nothing is created before the first byte.
  */
-struct dr_output *dr_output_open(const struct dr_output_opts *,
-    struct dr_err *);
+struct dr_output *
+dr_output_open(const struct dr_output_opts *, struct dr_err *);
 
 /*
  * Where the body goes: counts it, takes its CRC-32C, and, for a file, its

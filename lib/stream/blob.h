@@ -29,8 +29,8 @@ struct dr_blob {
 	uint64_t size;
 };
 
-int dr_blob_pread(struct dr_blob *, void *, size_t, uint64_t off,
-    struct dr_err *);
+int
+dr_blob_pread(struct dr_blob *, void *, size_t, uint64_t off, struct dr_err *);
 void dr_blob_free(struct dr_blob *);
 
 /* A regular file.  NAME for messages, copied.  Takes FD on success. */

@@ -15,8 +15,7 @@
  * Everything, with a buffer of SIZE bytes (0: 256 KiB), then finish the
  * sink.  Feeds the progress meter (base/tty.h).
  */
-int dr_pump(struct dr_source *, struct dr_sink *, size_t size,
-    struct dr_err *);
+int dr_pump(struct dr_source *, struct dr_sink *, size_t size, struct dr_err *);
 
 /* A sink that keeps what it gets in BUF, borrowed. */
 struct dr_sink *dr_sink_buf(struct dr_buf *, struct dr_err *);

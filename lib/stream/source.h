@@ -55,7 +55,7 @@ void dr_source_free(struct dr_source *);
 struct dr_source *dr_source_fd(int fd, const char *name, struct dr_err *);
 
 /* LEN bytes in memory that outlive the source; at most STEP a read (0: any). */
-struct dr_source *dr_source_mem(const void *, size_t len, size_t step,
-    struct dr_err *);
+struct dr_source *
+dr_source_mem(const void *, size_t len, size_t step, struct dr_err *);
 
 #endif /* !DR_STREAM_SOURCE_H */

@@ -14,9 +14,9 @@
 #include "stream/source.h"
 
 #define DR_TRAILER_MAGIC 0x184D2A5DU
-#define DR_MANIFEST_MAX 65536U
+#define DR_MANIFEST_MAX  65536U
 #define DR_TRAILER_FIXED 36U
-#define DR_TRAILER_MAX (DR_MANIFEST_MAX + DR_TRAILER_FIXED)
+#define DR_TRAILER_MAX   (DR_MANIFEST_MAX + DR_TRAILER_FIXED)
 
 struct dr_trailer {
 	const char *manifest; /* borrowed from the decoded bytes; no NUL */
@@ -41,8 +41,8 @@ size_t dr_trailer_decode(const void *tail, size_t len, struct dr_trailer *);
  * found a whole trailer whose length and CRC agree with what it gave.
  * Otherwise DR_EDATA with a hint.  NAME is for messages, kept by pointer.
  */
-struct dr_source *dr_endmark_source(struct dr_source *next, const char *name,
-    struct dr_err *);
+struct dr_source *
+dr_endmark_source(struct dr_source *next, const char *name, struct dr_err *);
 
 /* After the end: the manifest, with a NUL; owned by the source. */
 const char *dr_endmark_manifest(struct dr_source *, size_t *len);

@@ -1,0 +1,172 @@
+#include "stream/blob.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+int
+dr_blob_pread(struct dr_blob *b, void *buf, size_t len, uint64_t off,
+    struct dr_err *err)
+{
+	if (len == 0)
+		return 0;
+	if (off > b->size || len > b->size - off)
+		return dr_err_set(err, DR_EDATA,
+		    "%zu bytes at %llu lie beyond the end (%llu)", len,
+		    (unsigned long long)off, (unsigned long long)b->size);
+	return b->ops->pread(b, buf, len, off, err);
+}
+
+void
+dr_blob_free(struct dr_blob *b)
+{
+	struct dr_blob *next;
+
+	for (; b != NULL; b = next) {
+		next = b->next;
+		b->ops->free(b);
+	}
+}
+
+/* --- a file -------------------------------------------------------------- */
+
+struct fdblob {
+	struct dr_blob blob;
+	int fd;
+	char *name;
+};
+
+static int
+fd_pread(struct dr_blob *blob, void *buf, size_t len, uint64_t off,
+    struct dr_err *err)
+{
+	struct fdblob *f = (struct fdblob *)blob;
+
+	return dr_fd_pread(f->fd, buf, len, off, f->name, err);
+}
+
+static void
+fd_free(struct dr_blob *blob)
+{
+	struct fdblob *f = (struct fdblob *)blob;
+
+	close(f->fd);
+	free(f->name);
+	free(f);
+}
+
+static const struct dr_blob_ops fd_ops = { fd_pread, fd_free };
+
+struct dr_blob *
+dr_blob_fd(int fd, const char *name, struct dr_err *err)
+{
+	struct fdblob *f;
+	struct stat st;
+
+	if (fstat(fd, &st) == -1) {
+		dr_err_sys(err, "cannot look at \"%s\"", name);
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		dr_err_set(err, DR_EFAIL, "\"%s\" is not a regular file", name);
+		return NULL;
+	}
+	if ((f = calloc(1, sizeof(*f))) == NULL ||
+	    (f->name = strdup(name)) == NULL) {
+		dr_err_sys(err, "cannot allocate a reader");
+		free(f);
+		return NULL;
+	}
+	f->blob.ops = &fd_ops;
+	f->blob.size = (uint64_t)st.st_size;
+	f->fd = fd;
+	return &f->blob;
+}
+
+/* --- memory -------------------------------------------------------------- */
+
+struct memblob {
+	struct dr_blob blob;
+	const char *data;
+};
+
+static int
+mem_pread(struct dr_blob *blob, void *buf, size_t len, uint64_t off,
+    struct dr_err *err)
+{
+	(void)err;
+	memcpy(buf, ((struct memblob *)blob)->data + off, len);
+	return 0;
+}
+
+static void
+mem_free(struct dr_blob *blob)
+{
+	free(blob);
+}
+
+static const struct dr_blob_ops mem_ops = { mem_pread, mem_free };
+
+struct dr_blob *
+dr_blob_mem(const void *data, size_t len, struct dr_err *err)
+{
+	struct memblob *m;
+
+	if ((m = calloc(1, sizeof(*m))) == NULL) {
+		dr_err_sys(err, "cannot allocate a reader");
+		return NULL;
+	}
+	m->blob.ops = &mem_ops;
+	m->blob.size = len;
+	m->data = data;
+	return &m->blob;
+}
+
+/* --- a blob as a source -------------------------------------------------- */
+
+struct blobsource {
+	struct dr_source source;
+	struct dr_blob *blob;
+	uint64_t at;
+};
+
+static ssize_t
+blobsource_read(struct dr_source *source, void *buf, size_t len,
+    struct dr_err *err)
+{
+	struct blobsource *s = (struct blobsource *)source;
+	uint64_t left = s->blob->size - s->at;
+
+	if (len > left)
+		len = (size_t)left;
+	if (dr_blob_pread(s->blob, buf, len, s->at, err) == -1)
+		return -1;
+	s->at += len;
+	return (ssize_t)len;
+}
+
+static void
+blobsource_free(struct dr_source *source)
+{
+	free(source);
+}
+
+static const struct dr_source_ops blobsource_ops = { blobsource_read,
+	blobsource_free };
+
+struct dr_source *
+dr_blob_source(struct dr_blob *blob, struct dr_err *err)
+{
+	struct blobsource *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		dr_err_sys(err, "cannot allocate a reader");
+		return NULL;
+	}
+	s->source.ops = &blobsource_ops;
+	s->blob = blob;
+	return &s->source;
+}

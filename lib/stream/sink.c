@@ -1,0 +1,40 @@
+#include "stream/sink.h"
+
+#include <assert.h>
+
+int
+dr_sink_write(struct dr_sink *s, const void *buf, size_t len,
+    struct dr_err *err)
+{
+	assert(s->state == DR_SINK_OPEN);
+	if (len == 0)
+		return 0;
+	if (s->ops->write(s, buf, len, err) == -1) {
+		s->state = DR_SINK_FAILED;
+		return -1;
+	}
+	return 0;
+}
+
+int
+dr_sink_finish(struct dr_sink *s, struct dr_err *err)
+{
+	assert(s->state == DR_SINK_OPEN);
+	if (s->ops->finish(s, err) == -1) {
+		s->state = DR_SINK_FAILED;
+		return -1;
+	}
+	s->state = DR_SINK_DONE;
+	return 0;
+}
+
+void
+dr_sink_free(struct dr_sink *s)
+{
+	struct dr_sink *next;
+
+	for (; s != NULL; s = next) {
+		next = s->next;
+		s->ops->free(s);
+	}
+}
