@@ -77,6 +77,8 @@ san     := -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 flags_release := $(hard)
 ldflags_release := $(hardld)
+flags_clang   := $(hard)
+ldflags_clang := $(hardld)
 flags_asan    := -O1 -fsanitize=address,undefined $(san)
 flags_tsan    := -O1 -fsanitize=thread $(san)
 flags_cov     := -O0 --coverage
@@ -103,7 +105,7 @@ fuzzers := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz
 replays := $(fuzzers:%=$(B)/replay/%)
 
 .PHONY: all
-all: $(tools) ## build the tools (V=release|asan|tsan|cov|fuzz)
+all: $(tools) ## build the tools (V=release|clang|asan|tsan|cov|fuzz)
 
 $(B)/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
@@ -145,12 +147,35 @@ $(B)/.flags: FORCE
 
 # --- check -----------------------------------------------------------------
 # prove's closing lines (Files=, Result:) are what CI reads.
-.PHONY: run-check check-layers check-headers check-man units
+.PHONY: run-check test variants units replays check-layers check-headers check-man
 units: $(units)
+replays: $(replays)
 
-shtests := $(wildcard tests/cli/*.t tests/pipe/*.t tests/store/*.t tests/pg/*.t tests/fault/*.t)
-run-check: $(tools) $(units) $(replays) check-layers check-headers check-man
-	PATH="$(CURDIR)/$(B)/bin:$$PATH" prove $(PROVEFLAGS) $(units) $(shtests)
+# What each build of a variant is for: release is tested whole; clang has to
+# compile; asan and tsan run the kinds of test that tests/run is given below.
+sub := $(MAKE) --no-print-directory WERROR=-Werror
+variants:
+	@$(sub) V=release all units replays
+	@$(sub) V=clang CC=clang all units replays
+	@$(sub) V=asan all units replays
+	@$(sub) V=tsan $(TSAN_UNITS:%=build/tsan/unit/%.t) \
+	    $(TSAN_TOOLS:%=build/tsan/bin/%)
+
+# The codec's pool and restore's writers are where the threads are.
+ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
+TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
+TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
+	tests/unit/unpack*.c tests/unit/restore*.c tests/unit/pool*.c)))
+TSAN_TOOLS := $(TOOLS)
+
+run-check: variants
+	@sh tests/run release:unit release:replay release:pg release:fault \
+	    release:pipe release:store release:cli \
+	    asan:unit asan:replay asan:cli asan:pipe asan:store \
+	    $(ASAN_PG:%=asan:%) tsan:unit $(TSAN_PG:%=tsan:%)
+
+test: all units replays ## the release build's tests alone; nothing installed
+	@sh tests/run
 
 check-layers: ## hold lib/ and cmd/ to the ALLOW_ lists above
 	@MODULES="$(MODULES) cmd" $(foreach m,$(MODULES) cmd,ALLOW_$(m)="$(ALLOW_$(m))") \
