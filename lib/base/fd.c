@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "base/tty.h"
 
 /* Wait until FD is ready for EVENTS, or fail once stopped. */
 static int
@@ -26,8 +27,10 @@ wait_for(int fd, short events, struct dr_err *err)
 		if (dr_check_stop(err) == -1)
 			return -1;
 		if (poll(p, 2, -1) == -1) {
-			if (errno == EINTR)
+			if (errno == EINTR) {
+				dr_progress_poll();
 				continue;
+			}
 			return dr_err_sys(err, "cannot wait for input");
 		}
 		if (dr_check_stop(err) == -1)

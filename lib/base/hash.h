@@ -30,6 +30,9 @@ int dr_sha256_hex(const void *, size_t, char[DR_SHA256_HEX], struct dr_err *);
  */
 uint32_t dr_crc32c(uint32_t crc, const void *, size_t);
 
+/* The same without the processor's instruction for it. */
+uint32_t dr_crc32c_soft(uint32_t crc, const void *, size_t);
+
 /* CRC of A followed by B, from their CRCs and the length of B. */
 uint32_t dr_crc32c_join(uint32_t a, uint32_t b, uint64_t len_b);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "base/tty.h"
 
 bool dr_quiet;
 unsigned dr_verbose;
@@ -87,8 +88,10 @@ emit(const char *kind, const char *text, int priority, bool silent)
 	char line[1400], when[DR_TIME_LEN];
 	int n;
 
-	if (!silent)
+	if (!silent) {
+		dr_progress_hide();
 		fprintf(stderr, "%s: %s%s\n", tool, kind, text);
+	}
 	if (log_syslog)
 		syslog(priority, "%s%s", kind, text);
 	if (log_fd == -1)

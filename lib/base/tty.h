@@ -24,11 +24,18 @@ void dr_progress_note(const char *);
 void dr_progress_end(void);
 
 /*
+ * For msg.c and fd.c: take the line away before a message is printed (the
+ * next dr_progress draws it again), and print the line SIGUSR1 asked for.
+ */
+void dr_progress_hide(void);
+void dr_progress_poll(void);
+
+/*
  * A passphrase: the first line of FILE, or, with NULL, from /dev/tty without
  * echo (twice when CONFIRM).  At most MAX - 1 bytes into OUT, which the
  * caller keeps in locked memory and wipes.  -1 also when empty.
  */
-int dr_passphrase(const char *file, const char *prompt, bool confirm,
-    char *out, size_t max, struct dr_err *);
+int dr_passphrase(const char *file, const char *prompt, bool confirm, char *out,
+    size_t max, struct dr_err *);
 
 #endif /* !DR_BASE_TTY_H */
