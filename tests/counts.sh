@@ -16,6 +16,7 @@ faults		40	2000
 
 count() {
 	if [ $# -eq 1 ]; then
+		# shellcheck disable=SC2046 # three words
 		set -- $(printf '%s' "$counts" | grep "^$1[[:blank:]]") || return 1
 		shift
 	fi
