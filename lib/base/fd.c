@@ -173,7 +173,7 @@ dr_mkdirs(const char *path, mode_t mode, struct dr_err *err)
 {
 	char *p, *s;
 	struct stat st;
-	int rc = -1;
+	int saved, rc = -1;
 
 	if ((p = dr_fmt(err, "%s", path)) == NULL)
 		return -1;
@@ -185,10 +185,11 @@ dr_mkdirs(const char *path, mode_t mode, struct dr_err *err)
 		s += strcspn(s, "/");
 		was = *s;
 		*s = '\0';
-		if (*p != '\0' && mkdir(p, mode) == 0) {
+		if (mkdir(p, mode) == 0) {
 			if (dr_sync_parent(p, err) == -1)
 				goto out;
-		} else if (stat(p, &st) == -1) {
+		} else if (saved = errno, stat(p, &st) == -1) {
+			errno = saved;
 			dr_err_sys(err, "cannot make directory \"%s\"", p);
 			goto out;
 		} else if (!S_ISDIR(st.st_mode)) {
@@ -257,54 +258,46 @@ fail:
 
 /* Did a link(2) that said EEXIST make the name after all (NFS)? */
 static bool
-is_ours(int fd, const char *path)
+is_ours(const struct stat *ours, const char *path)
 {
-	struct stat a, b;
+	struct stat st;
 
-	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 &&
-	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return lstat(path, &st) == 0 && st.st_dev == ours->st_dev &&
+	       st.st_ino == ours->st_ino;
 }
 
+/* The name is given last: until then nothing can be wrong with the bytes. */
 static int
 name_it(struct dr_file *f, enum dr_file_how how, struct dr_err *err)
 {
-	if (fsync(f->fd) == -1)
+	struct stat st;
+	int fd = f->fd;
+
+	if (fsync(fd) == -1 || fstat(fd, &st) == -1)
 		return dr_err_sys(err, "cannot sync \"%s\"", f->path);
+	f->fd = -1;
+	if (close(fd) == -1)
+		return dr_err_sys(err, "cannot write \"%s\"", f->path);
 	if (how == DR_FILE_REPLACE) {
 		if (rename(f->tmp, f->path) == -1)
 			return dr_err_sys(err, "cannot create \"%s\"", f->path);
-		free(f->tmp);
-		f->tmp = NULL;
-		return 0;
+	} else {
+		if (link(f->tmp, f->path) == -1 &&
+		    (errno != EEXIST || !is_ours(&st, f->path)))
+			return dr_err_sys(err, "cannot create \"%s\"", f->path);
+		if (unlink(f->tmp) == -1)
+			return dr_err_sys(err, "cannot remove \"%s\"", f->tmp);
 	}
-	if (link(f->tmp, f->path) == -1 &&
-	    (errno != EEXIST || !is_ours(f->fd, f->path))) {
-		return dr_err_sys(err, "cannot create \"%s\"", f->path);
-	}
-	return 0;
+	free(f->tmp);
+	f->tmp = NULL;
+	return dr_sync_parent(f->path, err);
 }
 
 int
 dr_file_commit(struct dr_file *f, enum dr_file_how how, struct dr_err *err)
 {
-	int rc, fd, saved = 0;
+	int rc = name_it(f, how, err), saved = errno;
 
-	if ((rc = name_it(f, how, err)) == -1)
-		saved = errno;
-	fd = f->fd;
-	f->fd = -1;
-	if (close(fd) == -1 && rc == 0) {
-		saved = errno;
-		rc = dr_err_sys(err, "cannot write \"%s\"", f->path);
-	}
-	if (f->tmp != NULL && unlink(f->tmp) == -1 && rc == 0) {
-		saved = errno;
-		rc = dr_err_sys(err, "cannot remove \"%s\"", f->tmp);
-	}
-	free(f->tmp);
-	f->tmp = NULL;
-	if (rc == 0 && (rc = dr_sync_parent(f->path, err)) == -1)
-		saved = errno;
 	dr_file_abandon(f);
 	errno = saved;
 	return rc;

@@ -46,14 +46,20 @@ on_stop(int sig)
 }
 
 static void
-set_signal(int sig, void (*handler)(int))
+on_nothing(int sig)
+{
+	(void)sig;
+}
+
+static void
+set_signal(int sig, void (*handler)(int), int flags)
 {
 	struct sigaction sa;
 
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = handler;
+	sa.sa_flags = flags;
 	sigemptyset(&sa.sa_mask);
-	/* No SA_RESTART: a blocked write must come back. */
 	sigaction(sig, &sa, NULL);
 }
 
@@ -69,7 +75,9 @@ dr_main_begin(const char *name)
 	} while (fd <= 2);
 	close(fd);
 	tool = name;
-	set_signal(SIGPIPE, SIG_IGN);
+	/* Unlike SIG_IGN, a handler does not outlive execve(2). */
+	set_signal(SIGPIPE, on_nothing, SA_RESTART);
+	set_signal(SIGUSR1, on_nothing, SA_RESTART);
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		_exit(DR_EFAIL);
 	for (size_t i = 0; i < NSTOP; i++) {
@@ -77,34 +85,59 @@ dr_main_begin(const char *name)
 		if (sigaction(stop_signals[i], NULL, &old) == 0 &&
 		    old.sa_handler == SIG_IGN)
 			continue;
-		set_signal(stop_signals[i], on_stop);
+		/* No SA_RESTART: a blocked write must come back. */
+		set_signal(stop_signals[i], on_stop, 0);
 	}
+}
+
+/*
+ * TEXT as one line that does nothing to a terminal: names in it come from
+ * anywhere, and libpq's messages end in newlines.
+ */
+static void
+one_line(const char *text, char *out, size_t size)
+{
+	size_t n = strnlen(text, size - 1);
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		out[i] = c == '\n' || c == '\t'  ? ' '
+		         : c < 0x20 || c == 0x7f ? '?'
+		                                 : text[i];
+	}
+	out[n] = '\0';
 }
 
 /* One line: to standard error unless SILENT, and to the log. */
 static void
 emit(const char *kind, const char *text, int priority, bool silent)
 {
-	char line[1400], when[DR_TIME_LEN];
+	char what[1024], line[1280], when[DR_TIME_LEN];
 	int n;
 
+	one_line(text, what, sizeof(what));
 	if (!silent) {
 		dr_progress_hide();
-		fprintf(stderr, "%s: %s%s\n", tool, kind, text);
+		fprintf(stderr, "%s: %s%s\n", tool, kind, what);
 	}
 	if (log_syslog)
-		syslog(priority, "%s%s", kind, text);
+		syslog(priority, "%s%s", kind, what);
 	if (log_fd == -1)
 		return;
 	n = snprintf(line, sizeof(line), "%s %s[%d]: %s%s\n",
-	    dr_format_time(dr_now(), when), tool, (int)getpid(), kind, text);
+	    dr_format_time(dr_now(), when), tool, (int)getpid(), kind, what);
 	if (n >= (int)sizeof(line)) {
 		n = (int)sizeof(line) - 1;
 		line[n - 1] = '\n';
 	}
 	/* A log that cannot be written must not stop a backup. */
-	if (n > 0 && write(log_fd, line, (size_t)n) == -1)
+	if (n > 0 && write(log_fd, line, (size_t)n) == -1) {
+		close(log_fd);
 		log_fd = -1;
+	}
 }
 
 /* Buffered writes after the reader left are not worth a word. */
@@ -139,11 +172,13 @@ dr_main_end(struct dr_err *err)
 	if (sig != 0) {
 		sigset_t set;
 
-		set_signal(sig, SIG_DFL);
+		set_signal(sig, SIG_DFL, 0);
 		sigemptyset(&set);
 		sigaddset(&set, sig);
 		sigprocmask(SIG_UNBLOCK, &set, NULL);
 		raise(sig);
+		/* The first process of a container is not killed so. */
+		return 128 + sig;
 	}
 	return (int)err->cause;
 }

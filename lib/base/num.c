@@ -209,8 +209,13 @@ dr_parse_time(const char *s, int64_t *usec, struct dr_err *err)
 	} else if (*p == '+' || *p == '-') {
 		int sign = *p++ == '-' ? -1 : 1;
 
-		if (!fixed(&p, 2, &zh) || *p++ != ':' || !fixed(&p, 2, &zm) ||
-		    zh > 23 || zm > 59)
+		/* PostgreSQL prints +01 and +05:30. */
+		zm = 0;
+		if (!fixed(&p, 2, &zh))
+			goto bad;
+		if (*p == ':' && (p++, !fixed(&p, 2, &zm)))
+			goto bad;
+		if (zh > 23 || zm > 59)
 			goto bad;
 		zone = sign * (zh * 3600 + zm * 60);
 	}

@@ -23,8 +23,9 @@ int dr_parse_size(const char *, uint64_t *bytes, struct dr_err *);
 int dr_parse_msec(const char *, uint64_t *ms, struct dr_err *);
 
 /*
- * RFC 3339 with a zone ("2026-11-20T12:00:00Z", "... 12:00:00.5+01:00"),
- * to microseconds since 1970.  Without a zone: DR_EUSAGE and a hint.
+ * RFC 3339 with a zone ("2026-11-20T12:00:00Z", "... 12:00:00.5+01:00", and
+ * PostgreSQL's "+01"), to microseconds since 1970.  Without a zone: DR_EUSAGE
+ * and a hint.
  */
 int dr_parse_time(const char *, int64_t *usec, struct dr_err *);
 

@@ -13,6 +13,7 @@ struct dr_common dr_common;
 
 static bool want_help, want_version;
 static const char *log_to;
+static char *default_dir;
 
 static const struct dr_opt common_opts[] = {
 	{ "quiet", 'q', DR_OPT_FLAG, &dr_quiet, 0, 0, NULL,
@@ -225,31 +226,49 @@ parse_short(struct parse *p, int argc, char *const argv[], int *i,
 	return 0;
 }
 
+/* The words of lists that came from the environment. */
+struct words {
+	struct words *next;
+	char text[];
+};
+static struct words *kept;
+
+static int
+list_from_env(const struct dr_opt *o, const char *value, struct dr_err *err)
+{
+	size_t size = strlen(value) + 1;
+	struct words *w;
+	char *s;
+
+	if ((w = malloc(sizeof(*w) + size)) == NULL)
+		return dr_err_sys(err, "cannot allocate a list");
+	memcpy(w->text, value, size);
+	w->next = kept;
+	kept = w;
+	for (s = w->text + strspn(w->text, " \t\n"); *s != '\0';) {
+		char *end = s + strcspn(s, " \t\n");
+		bool last = *end == '\0';
+
+		*end = '\0';
+		if (dr_strs_add(o->to, s, err) == -1)
+			return -1;
+		s = last ? end : end + 1 + strspn(end + 1, " \t\n");
+	}
+	return 0;
+}
+
 static int
 from_env(const struct dr_cmd *cmd, const struct dr_opt *o, struct dr_err *err)
 {
 	const char *value = getenv(o->env);
-	char *words, *w, *last = NULL;
-	int rc = 0;
 
 	if (value == NULL || *value == '\0')
 		return 0;
-	if (o->kind == DR_OPT_LIST) {
-		/* Never freed: the list points into it. */
-		if ((words = dr_fmt(err, "%s", value)) == NULL)
-			return -1;
-		for (w = strtok_r(words, " \t\n", &last); w != NULL;
-		     w = strtok_r(NULL, " \t\n", &last))
-			if (dr_strs_add(o->to, w, err) == -1)
-				return -1;
+	/* A flag's variable set to 0 means no. */
+	if (!takes_value(o) && strcmp(value, "0") == 0)
 		return 0;
-	}
-	if (!takes_value(o)) {
-		/* DR_X=0 means no. */
-		if (strcmp(value, "0") != 0)
-			rc = set_value(o, value, err);
-		return rc;
-	}
+	if (o->kind == DR_OPT_LIST)
+		return list_from_env(o, value, err);
 	if (set_value(o, value, err) == -1) {
 		dr_err_wrap(err, "environment variable %s", o->env);
 		if (err->cause == DR_EUSAGE)
@@ -397,8 +416,8 @@ default_state(struct dr_err *err)
 		s = dr_fmt(err, "%s/.local/state/drtools", home);
 	else
 		s = dr_fmt(err, "/var/lib/drtools");
-	/* Kept until the process ends. */
-	dr_common.state = s;
+	free(default_dir);
+	dr_common.state = default_dir = s;
 	return s == NULL ? -1 : 0;
 }
 
@@ -418,6 +437,8 @@ dr_opt_parse(const struct dr_cmd *cmd, int argc, char *const argv[],
 	int i;
 
 	start();
+	if (argc < 1)
+		return dr_err_set(err, DR_EUSAGE, "no program name given");
 	for (i = 1; i < argc; i++) {
 		const char *s = argv[i];
 
