@@ -227,7 +227,7 @@ endmark_read(struct dr_source *source, void *buf, size_t len,
 
 	/* Large: held bytes, then straight from NEXT, then hold anew. */
 	have = take(e, buf, e->held);
-	n = dr_source_read(source->next, (unsigned char *)buf + have,
+	n = dr_source_fill(source->next, (unsigned char *)buf + have,
 	    len - have, err);
 	if (n == -1)
 		return -1;
