@@ -26,9 +26,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	while ((n = dr_source_read(s, buf, chunk, &err)) > 0)
 		total += (size_t)n;
-	if (n == 0 &&
-	    (dr_endmark_manifest(s, &j) == NULL ||
-		total + j + DR_TRAILER_FIXED != size - 2))
+	if (n == 0 && (dr_endmark_manifest(s, &j) == NULL ||
+	                  total + j + DR_TRAILER_FIXED != size - 2))
 		abort();
 	if (n == -1 && err.cause != DR_EDATA)
 		abort();

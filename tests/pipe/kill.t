@@ -1,0 +1,87 @@
+#!/bin/sh
+# Any stage of a pipeline killed at any moment: nothing is published, or a
+# whole backup is, and the next push goes through.
+. "${0%/*}/../lib.sh"
+need dr-key dr-snap dr-pack dr-seal dr-push dr-verify
+
+cd "$T" || exit 1
+seed=${DR_SEED:-$$}
+note "DR_SEED=$seed"
+
+dr-key new -o id 2>/dev/null
+dr-key recipient id >to
+mkdir store tree
+head -c 12000000 /dev/urandom >tree/noise
+DR_SET=t DR_STORE=$T/store
+export DR_SET DR_STORE
+
+# pipeline: start the four stages, each with its own pid in pids.
+pipeline() {
+	rm -f p1 p2 p3
+	mkfifo p1 p2 p3
+	dr-snap tree >p1 2>e1 &
+	s1=$!
+	dr-pack -j 2 <p1 >p2 2>e2 &
+	s2=$!
+	dr-seal -R to <p2 >p3 2>e3 &
+	s3=$!
+	dr-push store <p3 >o4 2>e4 &
+	s4=$!
+}
+
+manifests() {
+	find store -name '*.json' | wc -l
+}
+
+pipeline
+wait $s4
+is "the pipeline works" "$?" 0
+ms=120 # more than it takes
+published=$(manifests)
+is "and publishes one backup" "$published" 1
+
+runs=$(count kills) run=0 broken=0 whole=0
+while [ $run -lt "$runs" ]; do
+	run=$((run + 1))
+	set -- $(awk -v s="$seed$run" -v ms=$ms 'BEGIN {
+		srand(s)
+		split("KILL KILL TERM INT", sig)
+		print int(rand() * 4) + 1, rand() * ms / 1000,
+		    sig[int(rand() * 4) + 1]
+	}')
+	before=$(manifests)
+	pipeline
+	eval "victim=\$s$1"
+	sleep "$2"
+	kill -"$3" "$victim" 2>/dev/null
+	wait $s1
+	wait $s2
+	wait $s3
+	wait $s4
+	st=$?
+	after=$(manifests)
+	case $st:$((after - before)) in
+	0:1) whole=$((whole + 1)) ;;
+	[1-9]*:0) ;;
+	# Killed between the commit and the end: the backup is whole.
+	13[07]:1 | 143:1) whole=$((whole + 1)) ;;
+	*)
+		broken=$((broken + 1))
+		note "run $run: $3 to stage $1 after $2 s: dr-push $st," \
+		    "$before manifests before, $after after: $(cat e4)"
+		;;
+	esac
+	if ! dr-verify store >vout 2>verr; then
+		broken=$((broken + 1))
+		note "run $run: $3 to stage $1 after $2 s: $(cat vout verr)"
+	fi
+done
+note "$whole of $runs runs published"
+is "$runs kills publish nothing or a whole backup" "$broken" 0
+
+pipeline
+wait $s4
+is "and the next push goes through" "$?" 0
+status 0 "the whole store is intact" dr-verify store
+status 0 "down to every member" dr-verify --deep -i id store
+done_testing
