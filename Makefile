@@ -189,6 +189,24 @@ check-headers: ## every header compiles by itself
 check-man: ## manual pages are clean mdoc
 	@for m in man/*.[157]; do [ ! -e "$$m" ] || mandoc -Tlint -Wwarning $$m || exit 1; done
 
+# --- the rest --------------------------------------------------------------
+.PHONY: run-demo run-bench run-lint run-fuzz
+run-demo: $(tools)
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh scripts/demo
+
+run-bench: $(tools)
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh tests/bench/run
+
+run-lint:
+	@sh scripts/lint
+
+# What a fuzzer finds goes to build/, a corpus in the tree stays as it is.
+run-fuzz: $(fuzzers:%=$(B)/fuzz/%)
+	@for f in $(fuzzers); do mkdir -p $(B)/corpus/$$f $(B)/found && \
+	    $(B)/fuzz/$$f -max_total_time=$(or $(FUZZ_SECS),60) \
+	    -artifact_prefix=$(B)/found/$$f- -timeout=20 \
+	    $(B)/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
+
 # --- install ---------------------------------------------------------------
 .PHONY: install
 install: all ## install under $(DESTDIR)$(PREFIX)

@@ -20,7 +20,7 @@ tap_ok(bool good, const char *what, const char *file, int line)
 }
 
 #define OK(cond, what) tap_ok((cond), (what), __FILE__, __LINE__)
-#define SKIP(why) (printf("ok %d # SKIP %s\n", ++tap_ran, (why)))
-#define DONE() (printf("1..%d\n", tap_ran), tap_failed != 0)
+#define SKIP(why)      (printf("ok %d # SKIP %s\n", ++tap_ran, (why)))
+#define DONE()         (printf("1..%d\n", tap_ran), tap_failed != 0)
 
 #endif /* !TESTS_TAP_H */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The tree keeps its own rules.
 . "${0%/*}/../lib.sh"
-need make mandoc
+need make clang-format shellcheck
 
 ok "modules include only what they may" make -s -C "$top" check-layers
 ok "every header compiles by itself" make -s -C "$top" check-headers
@@ -20,10 +20,9 @@ for f in "$top"/lib/*/*.c; do
 done >>"$T/long"
 is "no file is longer than agreed" "$(cat "$T/long")" ""
 
-banned='\b(strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|strtok|alloca|system'
-banned="$banned|popen|signal|tmpnam|rand)\\(|typedef struct|goto err[0-9]|^[^\"]*[^:\"]//"
-(cd "$top" && grep -nE "$banned" cmd/*.c lib/*/*.[ch]) >"$T/banned"
-is "no banned function is called" "$(cat "$T/banned")" ""
+ok "the code is formatted" sh "$top/scripts/lint" format
+ok "no banned function is called" sh "$top/scripts/lint" banned
+ok "the scripts are clean" sh "$top/scripts/lint" shell
 
 (cd "$top" && grep -rnE '\b(TO''DO|FIX''ME|XX''X)\b' cmd lib man scripts tests \
     --include='*.[ch157t]' --include='*.sh') >"$T/todo"
