@@ -13,11 +13,10 @@
 
 /* Makes records from a tar that goes by; EMIT gets each one's bytes. */
 struct dr_indexer;
-struct dr_indexer *dr_indexer_new(
-    int (*emit)(void *, const void *, size_t, struct dr_err *), void *arg,
-    struct dr_err *);
-int dr_indexer_add(struct dr_indexer *, const void *, size_t,
-    struct dr_err *);
+struct dr_indexer *
+dr_indexer_new(int (*emit)(void *, const void *, size_t, struct dr_err *),
+    void *arg, struct dr_err *);
+int dr_indexer_add(struct dr_indexer *, const void *, size_t, struct dr_err *);
 /*
  * 0 and *WHOLE whether the input was a whole tar; an input that is no tar at
  * all is not an error here: then there is no index.
@@ -28,8 +27,8 @@ void dr_indexer_free(struct dr_indexer *);
 struct dr_record {
 	char type;
 	uint64_t size, offset;
-	uint32_t crc;        /* CRC-32C of the data */
-	const char *path;    /* valid until the next record */
+	uint32_t crc;     /* CRC-32C of the data */
+	const char *path; /* valid until the next record */
 };
 
 /* Reads records; checks form, order and bounds.  Borrows the source. */

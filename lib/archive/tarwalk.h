@@ -14,14 +14,14 @@
 #include "base/err.h"
 
 struct dr_member {
-	char type;           /* ustar's: '0' file, '1' hard link, '2' symbolic
+	char type;        /* ustar's: '0' file, '1' hard link, '2' symbolic
 				link, '3' '4' devices, '5' directory, '6' fifo */
-	uint64_t size;       /* of the data that follow */
-	uint64_t offset;     /* of its first header block, extended ones too */
-	const char *path;    /* raw bytes, NUL-terminated; valid in the call */
-	const char *link;    /* target of '1' and '2', else "" */
+	uint64_t size;    /* of the data that follow */
+	uint64_t offset;  /* of its first header block, extended ones too */
+	const char *path; /* raw bytes, NUL-terminated; valid in the call */
+	const char *link; /* target of '1' and '2', else "" */
 	unsigned mode;
-	int64_t mtime;       /* seconds */
+	int64_t mtime; /* seconds */
 	uint64_t uid, gid;
 };
 
@@ -33,11 +33,10 @@ struct dr_tarwalk_ops {
 
 struct dr_tarwalk;
 
-struct dr_tarwalk *dr_tarwalk_new(const struct dr_tarwalk_ops *, void *arg,
-    struct dr_err *);
+struct dr_tarwalk *
+dr_tarwalk_new(const struct dr_tarwalk_ops *, void *arg, struct dr_err *);
 /* Damage, or a path that holds NUL or is longer than 64 KiB: DR_EDATA. */
-int dr_tarwalk_add(struct dr_tarwalk *, const void *, size_t,
-    struct dr_err *);
+int dr_tarwalk_add(struct dr_tarwalk *, const void *, size_t, struct dr_err *);
 /* The input ended: it must have done so after two zero blocks. */
 int dr_tarwalk_end(struct dr_tarwalk *, struct dr_err *);
 /* Bytes after the two zero blocks are padding and must be zero. */
@@ -48,8 +47,8 @@ void dr_tarwalk_free(struct dr_tarwalk *);
  * or LINK are too long or SIZE needs more than 11 octal digits.  Appends to
  * OUT.  Deterministic.
  */
-int dr_tar_header(struct dr_buf *out, const struct dr_member *,
-    struct dr_err *);
+int
+dr_tar_header(struct dr_buf *out, const struct dr_member *, struct dr_err *);
 /* Bytes of padding after SIZE bytes of data. */
 size_t dr_tar_pad(uint64_t size);
 

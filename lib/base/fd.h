@@ -27,8 +27,8 @@ int dr_fd_pread(int fd, void *, size_t, uint64_t off, const char *name,
     struct dr_err *);
 
 /* All of it, waiting as dr_fd_read does; EPIPE is DR_EPIPE. */
-int dr_fd_write(int fd, const void *, size_t, const char *name,
-    struct dr_err *);
+int
+dr_fd_write(int fd, const void *, size_t, const char *name, struct dr_err *);
 
 /* fsync the directory DIR, or the one that holds PATH. */
 int dr_sync_dir(const char *dir, struct dr_err *);
@@ -51,11 +51,13 @@ struct dr_file {
 	char *path, *tmp;
 };
 
-#define DR_FILE_INIT { -1, NULL, NULL }
+#define DR_FILE_INIT           \
+	{                      \
+		-1, NULL, NULL \
+	}
 
 /* MODE is exact when it has no group or other bits, else under the umask. */
-int dr_file_create(struct dr_file *, const char *path, mode_t,
-    struct dr_err *);
+int dr_file_create(struct dr_file *, const char *path, mode_t, struct dr_err *);
 
 /*
  * fsync, name it, fsync the directory.  With DR_FILE_NEW where PATH exists:

@@ -14,7 +14,12 @@ struct dr_metrics {
 	struct dr_buf text;
 };
 
-#define DR_METRICS_INIT { { .max = 4U << 20 } }
+#define DR_METRICS_INIT                 \
+	{                               \
+		{                       \
+			.max = 4U << 20 \
+		}                       \
+	}
 
 /*
  * One sample.  NAME is "drtools_..." in base units; TYPE "gauge" or

@@ -29,8 +29,8 @@ int dr_main_end(struct dr_err *);
 void dr_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /* "NAME: ..." when -v was given at least LEVEL times (0: unless -q). */
-void dr_say(unsigned level, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
+void
+dr_say(unsigned level, const char *, ...) __attribute__((format(printf, 2, 3)));
 
 /* Set by -q and -v (base/opt.h). */
 extern bool dr_quiet;

@@ -36,7 +36,7 @@ int dr_parse_lsn(const char *, uint64_t *lsn, struct dr_err *);
 bool dr_set_name_ok(const char *);
 
 /* Buffers for the formatters below; each returns its argument. */
-#define DR_LSN_LEN 18
+#define DR_LSN_LEN  18
 #define DR_TIME_LEN 32
 #define DR_SIZE_LEN 16
 char *dr_format_lsn(uint64_t lsn, char out[DR_LSN_LEN]);
@@ -70,14 +70,14 @@ dr_get32(const void *p)
 	const unsigned char *b = p;
 
 	return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-	    (uint32_t)b[3] << 24;
+	       (uint32_t)b[3] << 24;
 }
 
 static inline uint64_t
 dr_get64(const void *p)
 {
 	return (uint64_t)dr_get32(p) |
-	    (uint64_t)dr_get32((const unsigned char *)p + 4) << 32;
+	       (uint64_t)dr_get32((const unsigned char *)p + 4) << 32;
 }
 
 static inline void

@@ -15,13 +15,13 @@
 #include "stream/sink.h"
 #include "stream/source.h"
 
-#define DR_INDEX_MAGIC 0x184D2A5CU
-#define DR_FRAME_SIZE (2U << 20)      /* input of a frame, the default */
+#define DR_INDEX_MAGIC    0x184D2A5CU
+#define DR_FRAME_SIZE     (2U << 20)  /* input of a frame, the default */
 #define DR_FRAME_SIZE_MAX (16U << 20) /* what readers accept */
 
 struct dr_pack_opts {
-	int level;         /* 1 to 19 */
-	int workers;       /* threads; at least 1 */
+	int level;   /* 1 to 19 */
+	int workers; /* threads; at least 1 */
 	uint64_t frame_size;
 	/*
 	 * Sees every byte of the input in order, on the caller's thread,
@@ -58,14 +58,14 @@ struct dr_source *dr_unpack_new(struct dr_source *next, int workers,
 
 /* The seek table of a packed blob. */
 struct dr_frames {
-	size_t n;            /* data frames, in order */
+	size_t n; /* data frames, in order */
 	struct dr_frame {
 		uint64_t at;     /* offset in the blob */
 		uint64_t raw_at; /* offset in the unpacked bytes */
 		uint32_t size, raw_size;
-	} *v;
+	} * v;
 	uint64_t raw_size;
-	uint64_t index_at;   /* the member index's zstd frame; 0: none */
+	uint64_t index_at; /* the member index's zstd frame; 0: none */
 	uint32_t index_size;
 };
 
@@ -80,8 +80,8 @@ int dr_unframe(struct dr_unframe *, const void *packed, size_t, void *out,
 void dr_unframe_free(struct dr_unframe *);
 
 /* The member index, decompressed as it is read; NULL + ERR when none. */
-struct dr_source *dr_frames_index(struct dr_blob *, const struct dr_frames *,
-    struct dr_err *);
+struct dr_source *
+dr_frames_index(struct dr_blob *, const struct dr_frames *, struct dr_err *);
 
 /* A growing buffer that compresses what is added to it into one frame. */
 struct dr_zbuf;

@@ -37,8 +37,8 @@ struct dr_verify_keys; /* one or more public keys */
 /* FILE holds one or several public keys (comment line, key line). */
 struct dr_verify_keys *dr_verify_keys_load(const char *file, struct dr_err *);
 /* Parsed from text; NAME for messages. */
-struct dr_verify_keys *dr_verify_keys_parse(const char *, size_t,
-    const char *name, struct dr_err *);
+struct dr_verify_keys *
+dr_verify_keys_parse(const char *, size_t, const char *name, struct dr_err *);
 void dr_verify_keys_free(struct dr_verify_keys *);
 
 /*

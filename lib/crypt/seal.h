@@ -23,8 +23,8 @@ struct dr_recipients *dr_recipients_new(struct dr_err *);
 /* "age1..."; a private key there is refused with a plain warning. */
 int dr_recipients_add(struct dr_recipients *, const char *, struct dr_err *);
 /* One a line, # comments and blank lines skipped; line numbers in errors. */
-int dr_recipients_file(struct dr_recipients *, const char *path,
-    struct dr_err *);
+int
+dr_recipients_file(struct dr_recipients *, const char *path, struct dr_err *);
 size_t dr_recipients_count(const struct dr_recipients *);
 /* Fingerprint of the Nth: first 16 hex digits of SHA-256 of its 32 bytes. */
 int dr_recipients_print(const struct dr_recipients *, size_t n, char out[17],
@@ -39,8 +39,8 @@ struct dr_identities *dr_identities_new(struct dr_err *);
 int dr_identities_file(struct dr_identities *, const char *path,
     const char *passphrase_file, struct dr_err *);
 /* Run CMD with /bin/sh -c and read identities from its standard output. */
-int dr_identities_command(struct dr_identities *, const char *cmd,
-    struct dr_err *);
+int
+dr_identities_command(struct dr_identities *, const char *cmd, struct dr_err *);
 size_t dr_identities_count(const struct dr_identities *);
 void dr_identities_free(struct dr_identities *);
 

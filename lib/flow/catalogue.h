@@ -15,12 +15,12 @@
 #include "store/store.h"
 
 struct dr_backup {
-	char *id;         /* from the object's name */
-	json_t *manifest; /* NULL when it could not be trusted */
-	char sha256[65];  /* of the manifest's file */
+	char *id;                  /* from the object's name */
+	json_t *manifest;          /* NULL when it could not be trusted */
+	char sha256[65];           /* of the manifest's file */
 	char signer[DR_KEYID_HEX]; /* "" with no_signature */
-	bool pruned;      /* a valid <id>.pruned.json lies beside it */
-	struct dr_err bad; /* why manifest is NULL */
+	bool pruned;               /* a valid <id>.pruned.json lies beside it */
+	struct dr_err bad;         /* why manifest is NULL */
 };
 
 struct dr_backups {
@@ -45,15 +45,15 @@ void dr_backups_free(struct dr_backups *);
  * newest started that is trusted and not pruned.  Borrowed from BACKUPS.
  * DR_EUSAGE for an ambiguous prefix, DR_EFAIL where there is none.
  */
-const struct dr_backup *dr_backups_find(const struct dr_backups *,
-    const char *id, struct dr_err *);
+const struct dr_backup *
+dr_backups_find(const struct dr_backups *, const char *id, struct dr_err *);
 
 /*
  * The keys to verify with: FILE (-K), else STATE/sign.key.pub; with neither
  * DR_EUSAGE and a hint.
  */
-struct dr_verify_keys *dr_trust_load(const char *file, const char *state,
-    struct dr_err *);
+struct dr_verify_keys *
+dr_trust_load(const char *file, const char *state, struct dr_err *);
 
 /* The backup's body, opened in the store; size checked with the manifest. */
 struct dr_blob *dr_backup_body(struct dr_store *, const char *set,

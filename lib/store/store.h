@@ -20,7 +20,7 @@ struct dr_store;
 struct dr_object {
 	const char *name; /* full name from the store's root */
 	uint64_t size;
-	int64_t mtime;    /* the store's own, microseconds since 1970 */
+	int64_t mtime; /* the store's own, microseconds since 1970 */
 };
 
 /* URL: a directory's path or "file:PATH".  Nothing is made yet. */
@@ -33,8 +33,8 @@ const char *dr_store_url(const struct dr_store *);
  * where the name exists: -1, DR_EFAIL and dr_store_exists() says so.  free
  * without finish: nothing under the name.
  */
-struct dr_sink *dr_store_put(struct dr_store *, const char *name,
-    struct dr_err *);
+struct dr_sink *
+dr_store_put(struct dr_store *, const char *name, struct dr_err *);
 
 enum dr_put_result { DR_PUT_OK, DR_PUT_EXISTS, DR_PUT_FAILED };
 
@@ -47,8 +47,8 @@ int dr_store_stat(struct dr_store *, const char *name, struct dr_object *,
     struct dr_err *);
 
 /* Random access; NULL: ERR, DR_EDATA where the object is absent. */
-struct dr_blob *dr_store_get(struct dr_store *, const char *name,
-    struct dr_err *);
+struct dr_blob *
+dr_store_get(struct dr_store *, const char *name, struct dr_err *);
 
 /*
  * A whole small object with a NUL after it; the caller frees it.  1 and
