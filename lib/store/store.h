@@ -17,28 +17,38 @@
 
 struct dr_store;
 
+/* May NAME be an object's?  No part of it may begin with ".". */
+bool dr_object_name_ok(const char *name);
+
 struct dr_object {
 	const char *name; /* full name from the store's root */
 	uint64_t size;
 	int64_t mtime; /* the store's own, microseconds since 1970 */
 };
 
-/* URL: a directory's path or "file:PATH".  Nothing is made yet. */
+/*
+ * URL: a directory's path or "file:PATH".  Nothing is made yet, and a store
+ * that is not there shows at the first use.  Another kind: DR_EUSAGE.
+ */
 struct dr_store *dr_store_open(const char *url, struct dr_err *);
 void dr_store_free(struct dr_store *);
+/* Its name in messages and records: for a directory, its absolute path. */
 const char *dr_store_url(const struct dr_store *);
 
 /*
  * Create-only upload of unknown length.  finish: durable, under its name;
- * where the name exists: -1, DR_EFAIL and dr_store_exists() says so.  free
- * without finish: nothing under the name.
+ * where the name exists: -1 and errno EEXIST.  free without finish: nothing
+ * under the name.
  */
 struct dr_sink *
 dr_store_put(struct dr_store *, const char *name, struct dr_err *);
 
 enum dr_put_result { DR_PUT_OK, DR_PUT_EXISTS, DR_PUT_FAILED };
 
-/* The same for a small object, in one request. */
+/*
+ * The same for a small object, in one request.  EXISTS, ERR set: there is
+ * one of that name already, whatever it holds.
+ */
 enum dr_put_result dr_store_put_small(struct dr_store *, const char *name,
     const void *, size_t, struct dr_err *);
 

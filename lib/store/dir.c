@@ -1,0 +1,597 @@
+/*
+ * A store in a directory.  The root is opened once and held: it must exist
+ * beforehand and stay the same, since the file system it should lie on may
+ * not be mounted, or be gone in the middle.
+ */
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/num.h"
+#include "store/driver.h"
+
+#define DEPTH_MAX    8
+#define PART_MAX     200 /* of a name, so that the temporary's fits too */
+#define TMP_NAME_MAX (PART_MAX + 24)
+#define WRITEBACK    (8U << 20) /* so that the last fsync is short */
+
+struct dir {
+	struct dr_store store;
+	int root;     /* -1 until used */
+	char *synced; /* the last directory whose parents were fsynced */
+};
+
+struct dirsink {
+	struct dr_sink sink;
+	struct dir *d; /* borrowed */
+	int fd, dirfd;
+	uint64_t at, flushed;
+	char *name; /* the object's */
+	const char *base;
+	char tmp[TMP_NAME_MAX]; /* "" once it is gone */
+};
+
+/* Some file systems know no fsync of a directory. */
+static int
+sync_dir(int fd)
+{
+	return fsync(fd) == -1 && errno != EINVAL ? -1 : 0;
+}
+
+/* Is the root still what its path leads to? */
+static int
+root_open(struct dir *d, struct dr_err *err)
+{
+	struct stat now, held;
+	const char *path = d->store.url;
+
+	if (d->root == -1) {
+		d->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (d->root == -1) {
+			dr_err_sys(err, "cannot open store \"%s\"", path);
+			if (errno == ENOENT)
+				dr_err_hint(err,
+				    "is it mounted?  A new store is made by "
+				    "hand: mkdir \"%s\"",
+				    path);
+			return -1;
+		}
+		return 0;
+	}
+	if (stat(path, &now) == -1)
+		return dr_err_sys(err, "store \"%s\" is gone", path);
+	if (fstat(d->root, &held) == -1)
+		return dr_err_sys(err, "cannot look at store \"%s\"", path);
+	if (now.st_dev != held.st_dev || now.st_ino != held.st_ino)
+		return dr_err_set(err, DR_EFAIL,
+		    "store \"%s\" is another directory than before", path);
+	return 0;
+}
+
+/*
+ * Open the directory that holds NAME; *BASE is set to its last part.  MAKE:
+ * make what is missing on the way, durably.  -1 with errno ENOENT or
+ * ENOTDIR: there is none.
+ */
+static int
+parent_open(struct dir *d, const char *name, bool make, const char **base,
+    struct dr_err *err)
+{
+	const char *slash = strrchr(name, '/'), *end;
+	size_t len = slash == NULL ? 0 : (size_t)(slash - name);
+	bool sync = make && (d->synced == NULL || strlen(d->synced) != len ||
+	                        strncmp(d->synced, name, len) != 0);
+	char part[PART_MAX + 1];
+	int fd = -1, next = -1, saved;
+
+	*base = slash == NULL ? name : slash + 1;
+	if (root_open(d, err) == -1)
+		return -1;
+	if ((fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ==
+	    -1)
+		goto sys;
+	for (; slash != NULL && name < slash; name = end + 1) {
+		end = memchr(name, '/', (size_t)(slash - name));
+		if (end == NULL)
+			end = slash;
+		if (end - name > PART_MAX) {
+			errno = ENAMETOOLONG;
+			goto sys;
+		}
+		memcpy(part, name, (size_t)(end - name));
+		part[end - name] = '\0';
+		if (make && mkdirat(fd, part, 0777) == -1 && errno != EEXIST)
+			goto sys;
+		/* It may be another's who has not come to this yet. */
+		if (sync && sync_dir(fd) == -1)
+			goto sys;
+		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (next == -1)
+			goto sys;
+		close(fd);
+		fd = next;
+	}
+	if (sync) {
+		free(d->synced);
+		d->synced = slash == NULL ? NULL : strndup(slash - len, len);
+	}
+	return fd;
+
+sys:
+	saved = errno;
+	dr_err_sys(err, "cannot open \"%s/%s\"", d->store.url, *base);
+	if (fd != -1)
+		close(fd);
+	errno = saved;
+	return -1;
+}
+
+static int
+dirsink_write(struct dr_sink *sink, const void *buf, size_t len,
+    struct dr_err *err)
+{
+	struct dirsink *s = (struct dirsink *)sink;
+
+	if (dr_fd_write(s->fd, buf, len, s->name, err) == -1)
+		return -1;
+	s->at += len;
+	if (s->at - s->flushed >= WRITEBACK) {
+		/* Advice: what fails here shows again at fsync. */
+		(void)sync_file_range(s->fd, (off_t)s->flushed,
+		    (off_t)(s->at - s->flushed), SYNC_FILE_RANGE_WRITE);
+		s->flushed = s->at;
+	}
+	return 0;
+}
+
+/* Is the object of that name the file we wrote?  NFS repeats requests. */
+static bool
+is_ours(const struct dirsink *s)
+{
+	struct stat mine, there;
+
+	return fstat(s->fd, &mine) == 0 &&
+	       fstatat(s->dirfd, s->base, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
+/* Give it its name, unless that is taken. */
+static int
+name_it(struct dirsink *s)
+{
+	if (linkat(s->dirfd, s->tmp, s->dirfd, s->base, 0) == 0)
+		return 0;
+	if (errno == EEXIST) {
+		if (is_ours(s))
+			return 0;
+		errno = EEXIST;
+		return -1;
+	}
+	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+		return -1;
+	/* A file system without hard links. */
+	if (renameat2(s->dirfd, s->tmp, s->dirfd, s->base, RENAME_NOREPLACE) ==
+	    -1)
+		return -1;
+	s->tmp[0] = '\0';
+	return 0;
+}
+
+static void
+drop_tmp(struct dirsink *s)
+{
+	if (s->tmp[0] != '\0' && s->dirfd != -1)
+		(void)unlinkat(s->dirfd, s->tmp, 0);
+	s->tmp[0] = '\0';
+}
+
+static int
+dirsink_finish(struct dr_sink *sink, struct dr_err *err)
+{
+	struct dirsink *s = (struct dirsink *)sink;
+	int saved;
+
+	if (root_open(s->d, err) == -1)
+		return -1;
+	if (fsync(s->fd) == -1)
+		return dr_err_sys(err, "cannot write \"%s\"", s->name);
+	if (name_it(s) == -1) {
+		saved = errno;
+		dr_err_sys(err, "cannot create \"%s\"", s->name);
+		drop_tmp(s);
+		errno = saved;
+		return -1;
+	}
+	drop_tmp(s);
+	if (sync_dir(s->dirfd) == -1)
+		return dr_err_sys(err, "cannot make \"%s\" durable", s->name);
+	saved = close(s->fd);
+	s->fd = -1;
+	if (saved == -1)
+		return dr_err_sys(err, "cannot write \"%s\"", s->name);
+	return 0;
+}
+
+static void
+dirsink_free(struct dr_sink *sink)
+{
+	struct dirsink *s = (struct dirsink *)sink;
+
+	drop_tmp(s);
+	if (s->fd != -1)
+		close(s->fd);
+	if (s->dirfd != -1)
+		close(s->dirfd);
+	free(s->name);
+	free(s);
+}
+
+static const struct dr_sink_ops dirsink_ops = {
+	.write = dirsink_write,
+	.finish = dirsink_finish,
+	.free = dirsink_free,
+};
+
+static struct dr_sink *
+dir_put(struct dr_store *store, const char *name, struct dr_err *err)
+{
+	struct dir *d = (struct dir *)store;
+	unsigned char rnd[8];
+	char hex[17];
+	struct dirsink *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		dr_err_sys(err, "cannot create \"%s\"", name);
+		return NULL;
+	}
+	s->sink.ops = &dirsink_ops;
+	s->d = d;
+	s->fd = s->dirfd = -1;
+	if ((s->name = dr_fmt(err, "%s/%s", store->url, name)) == NULL ||
+	    dr_random(rnd, sizeof(rnd), err) == -1)
+		goto fail;
+	s->dirfd = parent_open(d, name, true, &s->base, err);
+	if (s->dirfd == -1)
+		goto fail;
+	s->base = s->name + strlen(s->name) - strlen(s->base);
+	if (strlen(s->base) > PART_MAX) {
+		errno = ENAMETOOLONG;
+		dr_err_sys(err, "cannot create \"%s\"", s->name);
+		goto fail;
+	}
+	(void)snprintf(s->tmp, sizeof(s->tmp), ".%s.%s.tmp", s->base,
+	    dr_hex(rnd, sizeof(rnd), hex));
+	s->fd = openat(s->dirfd, s->tmp,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (s->fd == -1) {
+		dr_err_sys(err, "cannot create \"%s\"", s->name);
+		s->tmp[0] = '\0';
+		goto fail;
+	}
+	return &s->sink;
+
+fail:
+	dirsink_free(&s->sink);
+	return NULL;
+}
+
+static enum dr_put_result
+dir_put_small(struct dr_store *store, const char *name, const void *data,
+    size_t len, struct dr_err *err)
+{
+	struct dr_sink *s = dir_put(store, name, err);
+	enum dr_put_result res = DR_PUT_FAILED;
+
+	if (s == NULL)
+		return DR_PUT_FAILED;
+	if (dr_sink_write(s, data, len, err) == 0) {
+		if (dr_sink_finish(s, err) == 0)
+			res = DR_PUT_OK;
+		else if (errno == EEXIST)
+			res = DR_PUT_EXISTS;
+	}
+	dr_sink_free(s);
+	return res;
+}
+
+static void
+fill(struct dr_object *obj, const char *name, const struct stat *st)
+{
+	obj->name = name;
+	obj->size = (uint64_t)st->st_size;
+	obj->mtime =
+	    (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000;
+}
+
+static int
+dir_stat(struct dr_store *store, const char *name, struct dr_object *obj,
+    struct dr_err *err)
+{
+	struct dir *d = (struct dir *)store;
+	struct stat st;
+
+	if (root_open(d, err) == -1)
+		return -1;
+	if (fstatat(d->root, name, &st, 0) == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		return dr_err_sys(err, "cannot look at \"%s/%s\"", store->url,
+		    name);
+	}
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	fill(obj, name, &st);
+	return 1;
+}
+
+static struct dr_blob *
+dir_get(struct dr_store *store, const char *name, struct dr_err *err)
+{
+	struct dir *d = (struct dir *)store;
+	struct dr_blob *blob = NULL;
+	char *path = NULL;
+	struct stat st;
+	int fd = -1;
+
+	if (root_open(d, err) == -1 ||
+	    (path = dr_fmt(err, "%s/%s", store->url, name)) == NULL)
+		return NULL;
+	/* Not to wait for a writer should it be a fifo. */
+	fd = openat(d->root, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			dr_err_set(err, DR_EDATA, "\"%s\" is missing", path);
+		else
+			dr_err_sys(err, "cannot open \"%s\"", path);
+		goto out;
+	}
+	if (fstat(fd, &st) == -1) {
+		dr_err_sys(err, "cannot look at \"%s\"", path);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		dr_err_set(err, DR_EDATA, "\"%s\" is not a file", path);
+		goto out;
+	}
+	if ((blob = dr_blob_fd(fd, path, err)) != NULL)
+		fd = -1; /* the blob's now */
+
+out:
+	if (fd != -1)
+		close(fd);
+	free(path);
+	return blob;
+}
+
+struct names {
+	char **v;
+	size_t n, cap;
+};
+
+static void
+names_free(struct names *names)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->v);
+}
+
+static int
+names_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in FD, which is closed, that can be an object's or a part's. */
+static int
+names_read(struct names *names, int fd, const char *path, struct dr_err *err)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *e;
+	int rc = -1;
+
+	if (dir == NULL) {
+		dr_err_sys(err, "cannot read \"%s\"", path);
+		close(fd);
+		return -1;
+	}
+	for (;;) {
+		errno = 0;
+		if ((e = readdir(dir)) == NULL)
+			break;
+		if (!dr_object_name_ok(e->d_name))
+			continue;
+		if (names->n == names->cap) {
+			size_t cap = names->cap == 0 ? 64 : 2 * names->cap;
+			char **v = reallocarray(names->v, cap, sizeof(*v));
+
+			if (v == NULL)
+				break;
+			names->v = v;
+			names->cap = cap;
+		}
+		if ((names->v[names->n] = strdup(e->d_name)) == NULL)
+			break;
+		names->n++;
+	}
+	if (errno != 0)
+		dr_err_sys(err, "cannot read \"%s\"", path);
+	else {
+		if (names->n > 0)
+			qsort(names->v, names->n, sizeof(*names->v), names_cmp);
+		rc = 0;
+	}
+	closedir(dir);
+	return rc;
+}
+
+struct walk {
+	struct dir *d;
+	int (*object)(void *, const struct dr_object *, struct dr_err *);
+	int (*dir)(void *, const char *, struct dr_err *);
+	void *arg;
+	int depth;
+};
+
+static int walk(struct walk *, const char *prefix, struct dr_err *);
+
+static int
+walk_name(struct walk *w, int fd, const char *prefix, const char *name,
+    struct dr_err *err)
+{
+	struct dr_object obj;
+	struct stat st;
+	char *full;
+	int rc = 0;
+
+	if (fstatat(fd, name, &st, 0) == -1) {
+		/* It may have gone since; a link may lead nowhere. */
+		if (errno == ENOENT || errno == ELOOP)
+			return 0;
+		return dr_err_sys(err, "cannot look at \"%s/%s%s\"",
+		    w->d->store.url, prefix, name);
+	}
+	full =
+	    dr_fmt(err, "%s%s%s", prefix, name, S_ISDIR(st.st_mode) ? "/" : "");
+	if (full == NULL)
+		return -1;
+	if (S_ISDIR(st.st_mode)) {
+		if (w->dir != NULL)
+			rc = w->dir(w->arg, name, err);
+		else if (w->depth < DEPTH_MAX) {
+			w->depth++;
+			rc = walk(w, full, err);
+			w->depth--;
+		}
+	} else if (S_ISREG(st.st_mode) && w->object != NULL &&
+	           dr_object_name_ok(full)) {
+		fill(&obj, full, &st);
+		rc = w->object(w->arg, &obj, err);
+	}
+	free(full);
+	return rc;
+}
+
+static int
+walk(struct walk *w, const char *prefix, struct dr_err *err)
+{
+	struct names names = { NULL, 0, 0 };
+	int fd = -1, again = -1, rc = -1;
+	size_t i;
+
+	if (root_open(w->d, err) == -1)
+		return -1;
+	fd = openat(w->d->root, *prefix == '\0' ? "." : prefix,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		return dr_err_sys(err, "cannot open \"%s/%s\"", w->d->store.url,
+		    prefix);
+	}
+	if ((again = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+		dr_err_sys(err, "cannot read \"%s/%s\"", w->d->store.url,
+		    prefix);
+		goto out;
+	}
+	if (names_read(&names, again, prefix, err) == -1)
+		goto out;
+	for (i = 0; i < names.n; i++)
+		if (walk_name(w, fd, prefix, names.v[i], err) == -1)
+			goto out;
+	rc = 0;
+
+out:
+	names_free(&names);
+	close(fd);
+	return rc;
+}
+
+static int
+dir_list(struct dr_store *store, const char *prefix,
+    int (*fn)(void *, const struct dr_object *, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	struct walk w = { (struct dir *)store, fn, NULL, arg, 0 };
+
+	return walk(&w, prefix, err);
+}
+
+static int
+dir_dirs(struct dr_store *store, const char *prefix,
+    int (*fn)(void *, const char *, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	struct walk w = { (struct dir *)store, NULL, fn, arg, 0 };
+
+	return walk(&w, prefix, err);
+}
+
+static void
+dir_free(struct dr_store *store)
+{
+	struct dir *d = (struct dir *)store;
+
+	if (d->root != -1)
+		close(d->root);
+	free(d->synced);
+	free(d);
+}
+
+static const struct dr_store_ops dir_ops = {
+	.put = dir_put,
+	.put_small = dir_put_small,
+	.stat = dir_stat,
+	.get = dir_get,
+	.list = dir_list,
+	.dirs = dir_dirs,
+	.free = dir_free,
+};
+
+/* So that records that name the store hold from any working directory. */
+static char *
+absolute(const char *path, struct dr_err *err)
+{
+	char *full = realpath(path, NULL), *cwd, *out;
+
+	if (full != NULL)
+		return full;
+	if (path[0] == '/')
+		return dr_fmt(err, "%s", path);
+	if ((cwd = getcwd(NULL, 0)) == NULL) {
+		dr_err_sys(err, "cannot find the working directory");
+		return NULL;
+	}
+	out = dr_fmt(err, "%s/%s", cwd, path);
+	free(cwd);
+	return out;
+}
+
+struct dr_store *
+dr_store_dir(const char *path, struct dr_err *err)
+{
+	struct dir *d;
+
+	if ((d = calloc(1, sizeof(*d))) == NULL) {
+		dr_err_sys(err, "cannot open store \"%s\"", path);
+		return NULL;
+	}
+	if ((d->store.url = absolute(path, err)) == NULL) {
+		free(d);
+		return NULL;
+	}
+	d->store.ops = &dir_ops;
+	d->root = -1;
+	return &d->store;
+}
