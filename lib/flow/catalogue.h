@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "crypt/minisign.h"
@@ -58,5 +59,27 @@ dr_trust_load(const char *file, const char *state, struct dr_err *);
 /* The backup's body, opened in the store; size checked with the manifest. */
 struct dr_blob *dr_backup_body(struct dr_store *, const char *set,
     const struct dr_backup *, struct dr_err *);
+
+/*
+ * The manifest's file as it lies in the store, and its signature's (*MINISIG
+ * NULL, *SIG_LEN 0: there is none), each with a NUL after it; the caller
+ * frees both.  DR_EDATA when the bytes are no longer those of B.
+ */
+int dr_backup_files(struct dr_store *, const char *set,
+    const struct dr_backup *, char **manifest, size_t *len, char **minisig,
+    size_t *sig_len, struct dr_err *);
+
+/* When it started, microseconds; by its id where the manifest is bad. */
+int64_t dr_backup_started(const struct dr_backup *);
+
+/* "SET/snap/ID" and SUFFIX, on the heap; NULL without memory. */
+char *dr_snap_name(const char *set, const char *id, const char *suffix,
+    struct dr_err *);
+
+/*
+ * Can NAME be that of a body in SET: SET/snap/, the time of the upload, 16
+ * hex digits, and .tar or .tar.zst, then nothing, .age or .seal?
+ */
+bool dr_body_name_ok(const char *set, const char *name);
 
 #endif /* !DR_FLOW_CATALOGUE_H */
