@@ -13,7 +13,7 @@
 #include "flow/catalogue.h"
 #include "flow/checked.h"
 #include "manifest/manifest.h"
-#include "stream/pump.h"
+#include "stream/pipes.h"
 #include "stream/trailer.h"
 
 struct dr_input {

@@ -12,7 +12,7 @@
 #include "base/hash.h"
 #include "base/num.h"
 #include "manifest/manifest.h"
-#include "stream/pump.h"
+#include "stream/pipes.h"
 #include "stream/trailer.h"
 
 struct dr_output {
@@ -20,7 +20,8 @@ struct dr_output {
 	struct dr_output_opts opts;
 	bool named; /* to a file of ours, not standard output */
 	struct dr_file file;
-	struct dr_sha256 *sha; /* a file at rest only */
+	struct dr_pipe_out *pipe; /* standard output */
+	struct dr_sha256 *sha;    /* a file at rest only */
 	uint64_t size;
 	uint32_t crc;
 };
@@ -41,8 +42,9 @@ emit(struct dr_output *o, const void *buf, size_t len, struct dr_err *err)
 {
 	if (ready(o, err) == -1)
 		return -1;
-	return dr_fd_write(o->named ? o->file.fd : 1, buf, len,
-	    o->named ? o->opts.path : out_name, err);
+	if (o->pipe != NULL)
+		return dr_pipe_out_write(o->pipe, buf, len, err);
+	return dr_fd_write(o->file.fd, buf, len, o->opts.path, err);
 }
 
 static int
@@ -168,6 +170,9 @@ dr_output_open(const struct dr_output_opts *opts, struct dr_err *err)
 		goto fail;
 	if (o->named && !opts->stream && (o->sha = dr_sha256_new(err)) == NULL)
 		goto fail;
+	if (!o->named &&
+	    (o->pipe = dr_pipe_out_new(1, out_name, !opts->body, err)) == NULL)
+		goto fail;
 	return o;
 
 fail:
@@ -211,10 +216,12 @@ out:
 
 /* What is on standard output and is a file must be on disk, too. */
 static int
-sync_stdout(struct dr_err *err)
+sync_stdout(struct dr_output *o, struct dr_err *err)
 {
 	struct stat st;
 
+	if (dr_pipe_out_flush(o->pipe, err) == -1)
+		return -1;
 	if (fstat(1, &st) == 0 && S_ISREG(st.st_mode) && fsync(1) == -1)
 		return dr_err_sys(err, "cannot sync %s", out_name);
 	return 0;
@@ -288,7 +295,7 @@ dr_output_commit(struct dr_output *o, json_t *manifest, struct dr_err *err)
 	if (o->named)
 		return dr_file_commit(&o->file,
 		    o->opts.force ? DR_FILE_REPLACE : DR_FILE_NEW, err);
-	return sync_stdout(err);
+	return sync_stdout(o, err);
 }
 
 void
@@ -297,6 +304,7 @@ dr_output_free(struct dr_output *o)
 	if (o == NULL)
 		return;
 	dr_file_abandon(&o->file);
+	dr_pipe_out_free(o->pipe);
 	dr_sha256_free(o->sha);
 	free(o);
 }

@@ -1,8 +1,6 @@
 #include "stream/pump.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/tty.h"
@@ -31,15 +29,6 @@ dr_pump(struct dr_source *in, struct dr_sink *out, size_t size,
 out:
 	free(buf);
 	return rc;
-}
-
-void
-dr_pipe_enlarge(int fd)
-{
-	int size = fcntl(fd, F_GETPIPE_SZ);
-
-	if (size > 0 && size < 1 << 20)
-		(void)fcntl(fd, F_SETPIPE_SZ, 1 << 20);
 }
 
 /* --- into a buffer ------------------------------------------------------- */

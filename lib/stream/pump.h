@@ -1,5 +1,5 @@
 /*
- * pump.h - from a source into a sink, and pipes that carry more at once.
+ * pump.h - from a source into a sink.
  */
 #ifndef DR_STREAM_PUMP_H
 #define DR_STREAM_PUMP_H
@@ -23,8 +23,5 @@ struct dr_sink *dr_sink_buf(struct dr_buf *, struct dr_err *);
 /* A sink that writes FD (not closed); NAME kept by pointer.  finish does
  * nothing more: a descriptor promises nothing. */
 struct dr_sink *dr_sink_fd(int fd, const char *name, struct dr_err *);
-
-/* Make a pipe 1 MiB large if it may be; anything else is left alone. */
-void dr_pipe_enlarge(int fd);
 
 #endif /* !DR_STREAM_PUMP_H */

@@ -1,10 +1,13 @@
 /* Sources, sinks, blobs and the pump. */
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "stream/blob.h"
+#include "stream/pipes.h"
 #include "stream/pump.h"
 #include "tests/tap.h"
 
@@ -146,9 +149,72 @@ descriptors(void)
 	OK(fcntl(p[0], F_GETFD) == -1, "which closes the descriptor");
 }
 
+static uint32_t
+next(uint32_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 17;
+	*x ^= *x << 5;
+	return *x;
+}
+
+/* 24 MiB, six times round the ring, in pieces of many sizes. */
+static void
+ring(bool map)
+{
+	const size_t total = 24U << 20;
+	static uint32_t got[1 << 16];
+	uint32_t x = 1, y = 77, want = 1;
+	struct dr_source *in;
+	ssize_t n;
+	struct dr_err err = { 0 };
+	size_t have = 0;
+	int p[2], st;
+	pid_t child;
+	bool same = true;
+
+	if (pipe(p) == -1)
+		abort();
+	dr_pipe_enlarge(p[1]);
+	if ((child = fork()) == 0) {
+		struct dr_pipe_out *out =
+		    dr_pipe_out_new(p[1], "pipe", map, &err);
+		uint32_t words[10000];
+		size_t k, done = 0;
+
+		while (done < total) {
+			k = next(&y) % 10000 + 1;
+			if (k > (total - done) / 4)
+				k = (total - done) / 4;
+			for (size_t i = 0; i < k; i++)
+				words[i] = next(&x);
+			if (dr_pipe_out_write(out, words, 4 * k, &err) == -1)
+				_exit(1);
+			done += 4 * k;
+		}
+		_exit(dr_pipe_out_flush(out, &err) == -1);
+	}
+	close(p[1]);
+	in = dr_source_fd(p[0], "pipe", &err);
+	while ((n = dr_source_fill(in, got, sizeof(got), &err)) > 0) {
+		for (size_t i = 0; i < (size_t)n / 4; i++)
+			if (got[i] != next(&want))
+				same = false;
+		have += (size_t)n;
+		if (have < 4U << 20)
+			usleep(20000); /* let the pipe fill */
+	}
+	dr_source_free(in);
+	OK(waitpid(child, &st, 0) == child && st == 0, "a writer and its pipe");
+	OK(have == total && same,
+	    map ? "mapped pages arrive as they were" : "copied ones, too");
+}
+
 int
 main(void)
 {
+	ring(true);
+	ring(false);
 	pumps();
 	descriptors();
 	return DONE();
