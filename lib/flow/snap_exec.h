@@ -18,7 +18,7 @@
  * standard output as a whole tar to OUT, not finished.  DR_EFAIL when it
  * cannot be run, exits with another status than 0 or dies of a signal: then
  * the caller must not finish OUT.  NAME is formed like a set's name, else
- * DR_EUSAGE.  MANIFEST gets "stream" {name, bytes, members}.
+ * DR_EUSAGE.  MANIFEST gets "stream" {members, bytes}.
  */
 int dr_snap_exec(const char *name, char *const argv[], struct dr_sink *out,
     json_t *manifest, struct dr_err *);
