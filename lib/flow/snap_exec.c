@@ -20,7 +20,7 @@
 #include "base/num.h"
 #include "base/tty.h"
 #include "manifest/manifest.h"
-#include "stream/pump.h"
+#include "stream/pipes.h"
 
 #define PIECE      (4U << 20)
 #define PIECES_MAX 100000000U /* eight digits */
