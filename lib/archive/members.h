@@ -11,7 +11,11 @@
 #include "archive/tarwalk.h"
 #include "stream/source.h"
 
-/* Makes records from a tar that goes by; EMIT gets each one's bytes. */
+/*
+ * Makes records from a tar that goes by; EMIT gets their bytes, in pieces.
+ * What fails before the first member is no tar, and then nothing is emitted
+ * and nothing fails; what fails later is a damaged tar (DR_EDATA).
+ */
 struct dr_indexer;
 struct dr_indexer *
 dr_indexer_new(int (*emit)(void *, const void *, size_t, struct dr_err *),
@@ -22,6 +26,8 @@ int dr_indexer_add(struct dr_indexer *, const void *, size_t, struct dr_err *);
  * all is not an error here: then there is no index.
  */
 int dr_indexer_end(struct dr_indexer *, bool *whole, struct dr_err *);
+/* Has the input turned out to be no tar? */
+bool dr_indexer_no_tar(const struct dr_indexer *);
 void dr_indexer_free(struct dr_indexer *);
 
 struct dr_record {
@@ -31,7 +37,10 @@ struct dr_record {
 	const char *path; /* valid until the next record */
 };
 
-/* Reads records; checks form, order and bounds.  Borrows the source. */
+/*
+ * Reads records; checks form, order and bounds (DR_EDATA).  Borrows the
+ * source.
+ */
 struct dr_records;
 struct dr_records *dr_records_new(struct dr_source *, struct dr_err *);
 /* 1 a record, 0 the end, -1. */
