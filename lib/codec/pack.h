@@ -17,6 +17,7 @@
 
 #define DR_INDEX_MAGIC    0x184D2A5CU
 #define DR_FRAME_SIZE     (2U << 20)  /* input of a frame, the default */
+#define DR_INDEX_MAX      (1U << 30)  /* compressed bytes of a member index */
 #define DR_FRAME_SIZE_MAX (16U << 20) /* what readers accept */
 
 struct dr_pack_opts {
