@@ -195,7 +195,7 @@ run-demo: $(tools)
 	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh scripts/demo
 
 run-bench: $(tools)
-	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh tests/bench/run
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run
 
 run-lint:
 	@sh scripts/lint
