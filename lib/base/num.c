@@ -291,7 +291,10 @@ dr_format_time(int64_t usec, char out[DR_TIME_LEN])
 	int us;
 
 	split(usec, &tm, &us);
-	n = strftime(out, DR_TIME_LEN, "%Y-%m-%dT%H:%M:%S", &tm);
+	/* strftime's %Y is not padded in every libc. */
+	n = (size_t)snprintf(out, DR_TIME_LEN, "%04ld",
+	    (long)tm.tm_year + 1900);
+	n += strftime(out + n, DR_TIME_LEN - n, "-%m-%dT%H:%M:%S", &tm);
 	if (us != 0)
 		snprintf(out + n, DR_TIME_LEN - n, ".%06dZ", us);
 	else
@@ -303,11 +306,13 @@ char *
 dr_format_stamp(int64_t usec, char out[DR_TIME_LEN])
 {
 	struct tm tm;
+	size_t n;
 	int us;
 
 	split(usec, &tm, &us);
-	if (strftime(out, DR_TIME_LEN, "%Y%m%dT%H%M%SZ", &tm) == 0)
-		out[0] = '\0';
+	n = (size_t)snprintf(out, DR_TIME_LEN, "%04ld",
+	    (long)tm.tm_year + 1900);
+	strftime(out + n, DR_TIME_LEN - n, "%m%dT%H%M%SZ", &tm);
 	return out;
 }
 

@@ -332,7 +332,7 @@ static int
 table_width(const struct dr_opt *opts, int width)
 {
 	for (const struct dr_opt *o = opts; o != NULL && o->name != NULL; o++)
-		if (left_width(o) > width && left_width(o) <= 32)
+		if (left_width(o) > width && left_width(o) <= 28)
 			width = left_width(o);
 	return width;
 }

@@ -111,7 +111,6 @@ dr_progress_hide(void)
 	fprintf(stderr, "\r%*s\r", meter.width, "");
 	fflush(stderr);
 	meter.width = 0;
-	meter.drawn = 0;
 }
 
 void
