@@ -40,6 +40,10 @@ int dr_identities_make(struct dr_identities *, struct dr_err *);
 int dr_identities_text(struct dr_identities *, const char *, size_t,
     const char *name, const char *passphrase_file, struct dr_err *);
 
+/* The text of a file of recipients, with NAME for messages. */
+int dr_recipients_text(struct dr_recipients *, const char *, size_t,
+    const char *name, struct dr_err *);
+
 /*
  * Write the Nth as an identity file that age reads too, in locked memory:
  * free it with sodium_free.

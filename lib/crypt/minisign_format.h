@@ -61,6 +61,10 @@ struct dr_verify_keys {
 /* Begin like a secret key in base64, encrypted or not? */
 bool dr_ms_is_secret(const char *s, size_t n);
 
+/* The key's id and its public half. */
+void dr_sign_key_raw(const struct dr_sign_key *, unsigned char id[DR_MS_KEYID],
+    unsigned char public[32]);
+
 /* A new one in memory; to write it to FILE and FILE.pub. */
 struct dr_sign_key *dr_sign_key_new(struct dr_err *);
 int dr_sign_key_write(const struct dr_sign_key *, const char *file,

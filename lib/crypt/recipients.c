@@ -135,20 +135,14 @@ dr_recipients_add(struct dr_recipients *r, const char *s, struct dr_err *err)
 }
 
 int
-dr_recipients_file(struct dr_recipients *r, const char *path,
-    struct dr_err *err)
+dr_recipients_text(struct dr_recipients *r, const char *s, size_t len,
+    const char *name, struct dr_err *err)
 {
-	struct dr_secret text = { 0 };
-	const char *s, *end, *nl;
-	char *where = NULL;
+	const char *end = s + len, *nl;
 	size_t n, count = 0, number = 0;
+	char *where = NULL;
 	int rc = -1;
 
-	/* It should hold no secret, but it may by mistake. */
-	if (dr_secret_file(&text, path, DR_KEY_FILE_MAX, err) == -1)
-		return -1;
-	s = text.data;
-	end = s + text.len;
 	for (; s < end; s = nl + 1) {
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			nl = end;
@@ -157,19 +151,32 @@ dr_recipients_file(struct dr_recipients *r, const char *path,
 		if (n == 0 || s[0] == '#')
 			continue;
 		free(where);
-		where = dr_fmt(err, "\"%s\", line %zu,", path, number);
+		where = dr_fmt(err, "\"%s\", line %zu,", name, number);
 		if (where == NULL || add(r, s, n, where, err) == -1)
 			goto out;
 		count++;
 	}
-	if (count == 0) {
-		dr_err_set(err, DR_EUSAGE, "\"%s\" holds no recipient", path);
-		goto out;
-	}
-	rc = 0;
+	if (count > 0)
+		rc = 0;
+	else
+		dr_err_set(err, DR_EUSAGE, "\"%s\" holds no recipient", name);
 
 out:
 	free(where);
+	return rc;
+}
+
+int
+dr_recipients_file(struct dr_recipients *r, const char *path,
+    struct dr_err *err)
+{
+	struct dr_secret text = { 0 };
+	int rc;
+
+	/* It should hold no secret, but it may by mistake. */
+	if (dr_secret_file(&text, path, DR_KEY_FILE_MAX, err) == -1)
+		return -1;
+	rc = dr_recipients_text(r, text.data, text.len, path, err);
 	dr_secret_wipe(&text);
 	return rc;
 }

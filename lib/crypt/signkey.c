@@ -259,6 +259,14 @@ dr_sign_key_id(const struct dr_sign_key *k)
 	return k->id_text;
 }
 
+void
+dr_sign_key_raw(const struct dr_sign_key *k, unsigned char id[DR_MS_KEYID],
+    unsigned char public[32])
+{
+	memcpy(id, k->id, DR_MS_KEYID);
+	memcpy(public, k->key + 32, 32);
+}
+
 int
 dr_sign_key_public(const struct dr_sign_key *k, struct dr_buf *out,
     struct dr_err *err)

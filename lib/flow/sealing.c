@@ -13,7 +13,7 @@
 const char *
 dr_seal_format(enum dr_cipher cipher)
 {
-	return cipher == DR_CIPHER_AES ? "drtools-seal/v1 aes-256-gcm" : "age";
+	return cipher == DR_CIPHER_AES ? "aes-256-gcm" : "age";
 }
 
 int
