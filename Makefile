@@ -169,7 +169,7 @@ TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
 TSAN_TOOLS := $(TOOLS)
 
 run-check: variants
-	@sh tests/run release:unit release:replay release:pg release:fault \
+	@WERROR=-Werror sh tests/run release:unit release:replay release:pg release:fault \
 	    release:pipe release:store release:cli \
 	    asan:unit asan:replay asan:cli asan:pipe asan:store \
 	    $(ASAN_PG:%=asan:%) tsan:unit $(TSAN_PG:%=tsan:%)

@@ -41,7 +41,7 @@ for v_ in $(env | sed -n 's/^\(\(DR\|PG\|AWS\)_\{0,1\}[A-Z_]*\)=.*/\1/p'); do
 	*) unset "$v_" ;;
 	esac
 done
-unset v_ XDG_STATE_HOME TMPDIR
+unset v_ XDG_STATE_HOME TMPDIR MAKEFLAGS MAKELEVEL MFLAGS
 
 T=$(mktemp -d /tmp/dr.XXXXXX) || exit 1
 mkdir "$T/home" "$T/state" "$T/s" || exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every program that the tests and scripts call comes from a package that
-# scripts/deps names, or from what every Debian has.
+# scripts/deps names, or from what every Debian has.  (release only)
 . "${0%/*}/../lib.sh"
 need dpkg-query python3
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each tool's --help, held against its manual page, both ways.
+# Each tool's --help, held against its manual page, both ways.  (release only)
 . "${0%/*}/../lib.sh"
 need mandoc
 

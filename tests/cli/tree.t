@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tree keeps its own rules.
+# The tree keeps its own rules.  (release only)
 . "${0%/*}/../lib.sh"
 need make clang-format shellcheck
 

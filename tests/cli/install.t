@@ -1,0 +1,22 @@
+#!/bin/sh
+# make install and make uninstall, into a folder.  (release only)
+. "${0%/*}/../lib.sh"
+need make mandoc
+
+ok "make install" make -s -C "$top" install DESTDIR="$T/dest" PREFIX=/usr
+(cd "$top" && ls cmd | sed 's/\.c$//') >"$T/want"
+is "every tool is there" "$(ls "$T/dest/usr/bin")" "$(cat "$T/want")"
+while read -r t; do
+	"$T/dest/usr/bin/$t" --version >/dev/null || echo "$t"
+done <"$T/want" >"$T/bad"
+is "and runs from there" "$(cat "$T/bad")" ""
+is "every page is there" \
+    "$(cd "$T/dest/usr/share/man" && ls man*/* | sed 's|.*/||' | sort)" \
+    "$(cd "$top/man" && ls | sort)"
+ok "a page reads" mandoc "$T/dest/usr/share/man/man7/dr-tools.7"
+ok "make uninstall" make -s -C "$top" uninstall DESTDIR="$T/dest" PREFIX=/usr
+is "nothing is left" "$(find "$T/dest" -type f)" ""
+status 0 "make help" make -s -C "$top" help
+match "lists the targets" '^demo ' "$T/out"
+
+done_testing
