@@ -192,25 +192,19 @@ dr_output_size(const struct dr_output *o)
 	return o->size;
 }
 
+/* TEXT is a manifest's file: the line and a newline. */
 static int
-end_mark(struct dr_output *o, const json_t *manifest, struct dr_err *err)
+end_mark(struct dr_output *o, const char *text, size_t len, struct dr_err *err)
 {
-	struct dr_buf line = { .max = DR_MANIFEST_MAX + 1 };
 	struct dr_buf tail = { .max = DR_TRAILER_MAX };
 	struct dr_trailer t = { .body_len = o->size, .body_crc = o->crc };
 	int rc = -1;
 
-	if (dr_manifest_line(manifest, &line, err) == -1)
-		goto out;
-	t.manifest = line.data;
-	t.manifest_len = (uint32_t)line.len;
-	if (dr_trailer_encode(&t, &tail, err) == -1)
-		goto out;
-	rc = emit(o, tail.data, tail.len, err);
-
-out:
+	t.manifest = text;
+	t.manifest_len = (uint32_t)len - 1;
+	if (dr_trailer_encode(&t, &tail, err) == 0)
+		rc = emit(o, tail.data, tail.len, err);
 	dr_buf_free(&tail);
-	dr_buf_free(&line);
 	return rc;
 }
 
@@ -249,23 +243,25 @@ object_facts(struct dr_output *o, json_t *manifest, struct dr_err *err)
 	    dr_hex(sum, sizeof(sum), hex), err);
 }
 
-/* The body under its name, then FILE.json: a manifest never lies alone. */
+/*
+ * The body under its name, its signature, where there is one, then
+ * FILE.json: a manifest never lies alone.
+ */
 static int
-publish_file(struct dr_output *o, json_t *manifest, struct dr_err *err)
+publish_file(struct dr_output *o, const char *text, size_t len,
+    const char *minisig, size_t sig_len, struct dr_err *err)
 {
 	const enum dr_file_how how =
 	    o->opts.force ? DR_FILE_REPLACE : DR_FILE_NEW;
-	struct dr_buf line = { .max = DR_MANIFEST_MAX + 1 };
 	char *json = NULL, *sig = NULL;
 	int rc = -1;
 
-	if (object_facts(o, manifest, err) == -1 ||
-	    dr_manifest_line(manifest, &line, err) == -1 ||
-	    dr_buf_str(&line, "\n", err) == -1 ||
-	    (json = beside(o->opts.path, ".json", err)) == NULL ||
+	if ((json = beside(o->opts.path, ".json", err)) == NULL ||
 	    (sig = beside(o->opts.path, ".json.minisig", err)) == NULL)
 		goto out;
-	if (!o->opts.force && refuse_existing(json, err) == -1)
+	if (!o->opts.force &&
+	    (refuse_existing(json, err) == -1 ||
+	        (minisig != NULL && refuse_existing(sig, err) == -1)))
 		goto out;
 	/* A former file's signature would not be true of the new one. */
 	if (o->opts.force && unlink(sig) == -1 && errno != ENOENT) {
@@ -274,28 +270,50 @@ publish_file(struct dr_output *o, json_t *manifest, struct dr_err *err)
 	}
 	if (dr_file_commit(&o->file, how, err) == -1)
 		goto out;
-	rc = dr_file_put(json, 0600, how, line.data, line.len, err);
+	if (minisig != NULL &&
+	    dr_file_put(sig, 0600, how, minisig, sig_len, err) == -1)
+		goto out;
+	rc = dr_file_put(json, 0600, how, text, len, err);
 
 out:
 	free(sig);
 	free(json);
-	dr_buf_free(&line);
 	return rc;
 }
 
 int
-dr_output_commit(struct dr_output *o, json_t *manifest, struct dr_err *err)
+dr_output_commit_text(struct dr_output *o, const char *text, size_t len,
+    const char *minisig, size_t sig_len, struct dr_err *err)
 {
+	if (len == 0 || text[len - 1] != '\n' || len > DR_MANIFEST_MAX + 1)
+		return dr_err_set(err, DR_EDATA,
+		    "a manifest is one line of at most 64 KiB");
 	if (ready(o, err) == -1) /* an empty body still makes a file */
 		return -1;
 	if (o->named && !o->opts.stream)
-		return publish_file(o, manifest, err);
-	if (!o->opts.body && end_mark(o, manifest, err) == -1)
+		return publish_file(o, text, len, minisig, sig_len, err);
+	if (!o->opts.body && end_mark(o, text, len, err) == -1)
 		return -1;
 	if (o->named)
 		return dr_file_commit(&o->file,
 		    o->opts.force ? DR_FILE_REPLACE : DR_FILE_NEW, err);
 	return sync_stdout(o, err);
+}
+
+int
+dr_output_commit(struct dr_output *o, json_t *manifest, struct dr_err *err)
+{
+	struct dr_buf line = { .max = DR_MANIFEST_MAX + 1 };
+	int rc = -1;
+
+	if ((!o->named || o->opts.stream ||
+	        object_facts(o, manifest, err) == 0) &&
+	    dr_manifest_line(manifest, &line, err) == 0 &&
+	    dr_buf_str(&line, "\n", err) == 0)
+		rc =
+		    dr_output_commit_text(o, line.data, line.len, NULL, 0, err);
+	dr_buf_free(&line);
+	return rc;
 }
 
 void

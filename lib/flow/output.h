@@ -44,6 +44,14 @@ struct dr_sink *dr_output_sink(struct dr_output *);
  */
 int dr_output_commit(struct dr_output *, json_t *manifest, struct dr_err *);
 
+/*
+ * The same with a manifest whose bytes must stay as they are: TEXT is its
+ * file (the line and a newline), MINISIG that of its signature, or NULL; a
+ * file gets both beside it.
+ */
+int dr_output_commit_text(struct dr_output *, const char *text, size_t len,
+    const char *minisig, size_t sig_len, struct dr_err *);
+
 uint64_t dr_output_size(const struct dr_output *);
 
 /* Without commit: abandoned; no name, no end mark. */
