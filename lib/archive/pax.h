@@ -46,4 +46,7 @@ int dr_pax_own(struct dr_buf *out, const char *path, uint64_t size,
 /* The two zero blocks at the end of a tar. */
 #define DR_TAR_END 1024U
 
+/* Members of a stream whose length is not known beforehand, but the last. */
+#define DR_TAR_PIECE (4U << 20)
+
 #endif /* !DR_ARCHIVE_PAX_H */

@@ -16,7 +16,9 @@
 #include "base/msg.h"
 #include "base/tty.h"
 
-#define BLOCK 512U
+#define BLOCK   512U
+/* A longer map is more than readers hold: then holes are stored as zeros. */
+#define MAP_MAX (4U << 20)
 
 struct extent {
 	uint64_t at, len;
@@ -184,6 +186,8 @@ find_extents(struct tree *t, int fd, uint64_t size, uint64_t *stored,
 		text += (uint64_t)len;
 		data += x.len;
 		n++;
+		if (text > MAP_MAX)
+			goto plain;
 		if (dr_spool_add(t->extents, &x, sizeof(x), e) == -1)
 			return -1;
 		if (x.len == 0)

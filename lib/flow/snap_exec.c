@@ -22,7 +22,6 @@
 #include "manifest/manifest.h"
 #include "stream/pipes.h"
 
-#define PIECE      (4U << 20)
 #define PIECES_MAX 100000000U /* eight digits */
 #define REPORT     ".drtools/report.json"
 
@@ -56,14 +55,14 @@ put_member(struct dr_sink *out, const char *path, const void *data, size_t len,
 static int
 put_pieces(struct stream *s, int fd, const char *fd_name, struct dr_err *e)
 {
-	char *buf = malloc(PIECE), path[80];
+	char *buf = malloc(DR_TAR_PIECE), path[80];
 	ssize_t n;
 	int r = -1;
 
 	if (buf == NULL)
 		return dr_err_sys(e, "cannot allocate memory");
 	do {
-		n = dr_fd_fill(fd, buf, PIECE, fd_name, e);
+		n = dr_fd_fill(fd, buf, DR_TAR_PIECE, fd_name, e);
 		if (n == -1)
 			goto out;
 		if (n == 0 && s->members > 0)
@@ -79,7 +78,7 @@ put_pieces(struct stream *s, int fd, const char *fd_name, struct dr_err *e)
 		s->members++;
 		s->bytes += (uint64_t)n;
 		dr_progress(s->bytes);
-	} while (n == PIECE);
+	} while (n == DR_TAR_PIECE);
 	r = 0;
 out:
 	free(buf);
