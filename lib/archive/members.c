@@ -213,6 +213,7 @@ static bool
 parse(const char *p, struct dr_record *rec)
 {
 	unsigned char crc[4];
+	char hex[9];
 
 	if (p[0] < '!' || p[0] > '~' || p[1] != ' ')
 		return false;
@@ -222,7 +223,9 @@ parse(const char *p, struct dr_record *rec)
 		return false;
 	if (strcspn(p, " ") != 8 || p[8] != ' ')
 		return false;
-	if (!dr_unhex(p, sizeof(crc), crc))
+	memcpy(hex, p, 8);
+	hex[8] = '\0';
+	if (!dr_unhex(hex, sizeof(crc), crc))
 		return false;
 	rec->crc = (uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 |
 	           (uint32_t)crc[2] << 8 | crc[3];
