@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -243,9 +244,42 @@ dr_stop_fd(void)
 	return stop_pipe[0];
 }
 
+static int (*each_second)(void *, struct dr_err *);
+static void *each_second_arg;
+static volatile sig_atomic_t second_over;
+
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+	second_over = 1;
+}
+
+void
+dr_each_second(int (*fn)(void *, struct dr_err *), void *arg)
+{
+	const struct itimerval each = { { 1, 0 }, { 1, 0 } };
+	const struct itimerval none = { { 0, 0 }, { 0, 0 } };
+
+	each_second = fn;
+	each_second_arg = arg;
+	second_over = 0;
+	if (fn == NULL) {
+		setitimer(ITIMER_REAL, &none, NULL);
+		return;
+	}
+	set_signal(SIGALRM, on_alarm, 0);
+	setitimer(ITIMER_REAL, &each, NULL);
+}
+
 int
 dr_check_stop(struct dr_err *err)
 {
+	if (second_over != 0 && each_second != NULL) {
+		second_over = 0;
+		if (each_second(each_second_arg, err) == -1)
+			return -1;
+	}
 	if (stop_signal == 0)
 		return 0;
 	return dr_err_set(err, DR_ESTOP, "stopped by signal %d",

@@ -54,4 +54,11 @@ int dr_stopped(void);
 int dr_stop_fd(void);
 int dr_check_stop(struct dr_err *);
 
+/*
+ * From now on dr_check_stop calls FN about once a second, and a write that
+ * waits is interrupted to call it (SIGALRM).  What FN fails with,
+ * dr_check_stop fails with; FN itself must not wait.  NULL ends it.
+ */
+void dr_each_second(int (*fn)(void *, struct dr_err *), void *arg);
+
 #endif /* !DR_BASE_MSG_H */

@@ -7,8 +7,12 @@
 #include "base/buf.h"
 #include "base/num.h"
 
-/* What is handed to the sink at once. */
-#define GATHER (256U << 10)
+/*
+ * Headers and small files are gathered; what is as large as this goes to the
+ * sink as it is, which spares a copy.
+ */
+#define GATHER (32U << 10)
+#define DIRECT (16U << 10)
 
 /* Longest path: what a server can have, and a prefix. */
 #define PATH_LEN 2048
@@ -64,6 +68,11 @@ put(struct dr_merge *m, const void *data, size_t n, struct dr_err *err)
 	size_t part;
 
 	m->size += n;
+	if (n >= DIRECT) {
+		if (flush(m, err) == -1)
+			return -1;
+		return dr_sink_write(m->out, data, n, err);
+	}
 	while (n > 0) {
 		part = GATHER - m->len;
 		if (part > n)

@@ -135,12 +135,20 @@ to_spill(void *arg, const void *p, size_t n, struct dr_err *err)
 }
 
 static int
+on_alarm(void *arg, struct dr_err *err)
+{
+	return dr_watch_tick(arg, err);
+}
+
+static int
 on_tick(void *arg, struct dr_err *err)
 {
 	struct snap *s = arg;
 
 	dr_progress(dr_merge_size(s->merge));
-	return s->watch != NULL ? dr_watch_tick(s->watch, err) : 0;
+	if (s->watch == NULL || s->opts->max_wal_retained > 0)
+		return 0; /* on_alarm does */
+	return dr_watch_tick(s->watch, err);
 }
 
 /* --- before and after ---------------------------------------------------- */
@@ -309,8 +317,12 @@ backup(struct snap *s, struct dr_err *err)
 		                           o->max_wal_retained, err)) == NULL)
 			return -1;
 	}
+	/* What reads us may stall: the limit must be watched then, too. */
+	if (s->watch != NULL && o->max_wal_retained > 0)
+		dr_each_second(on_alarm, s->watch);
 	if (dr_bb_run(s->wal, &bb, &events, s, &s->facts, err) == -1)
 		return -1;
+	dr_each_second(NULL, NULL);
 	if (s->warned > WARNINGS_SHOWN)
 		dr_warn("the server gave %u more warnings",
 		    s->warned - WARNINGS_SHOWN);
@@ -361,6 +373,7 @@ dr_snap_pg(const struct dr_snap_pg_opts *opts, struct dr_sink *out,
 	dr_progress_begin("backup", 0);
 	if (begin(&s, out, err) == 0 && look_around(&s, err) == 0)
 		rc = backup(&s, err);
+	dr_each_second(NULL, NULL);
 	dr_progress_end();
 
 	dr_watch_free(s.watch);
