@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef dr_err_set
+#undef dr_err_sys
+#undef dr_err_wrap
+#undef dr_err_hint
+
 int
 dr_err_set(struct dr_err *err, enum dr_cause cause, const char *fmt, ...)
 {

@@ -55,4 +55,16 @@ int dr_err_hint(struct dr_err *, const char *, ...)
 /* Forget what is there, to try something else. */
 void dr_err_clear(struct dr_err *);
 
+/* So that compilers and analysers see what the four return. */
+static inline int
+dr_err_minus_one(int rc)
+{
+	(void)rc;
+	return -1;
+}
+#define dr_err_set(...)  dr_err_minus_one(dr_err_set(__VA_ARGS__))
+#define dr_err_sys(...)  dr_err_minus_one(dr_err_sys(__VA_ARGS__))
+#define dr_err_wrap(...) dr_err_minus_one(dr_err_wrap(__VA_ARGS__))
+#define dr_err_hint(...) dr_err_minus_one(dr_err_hint(__VA_ARGS__))
+
 #endif /* !DR_BASE_ERR_H */

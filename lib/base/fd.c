@@ -229,9 +229,11 @@ dr_file_create(struct dr_file *f, const char *path, mode_t mode,
 	if (dr_random(rnd, sizeof(rnd), err) == -1)
 		return -1;
 	dr_hex(rnd, sizeof(rnd), hex);
-	if ((f->path = dr_fmt(err, "%s", path)) == NULL ||
-	    (f->tmp = dr_fmt(err, "%.*s.%.200s.%s.tmp", (int)(name - path),
-	         path, name, hex)) == NULL)
+	if ((f->path = dr_fmt(err, "%s", path)) == NULL)
+		return -1;
+	f->tmp = dr_fmt(err, "%.*s.%.200s.%s.tmp", (int)(name - path), path,
+	    name, hex);
+	if (f->tmp == NULL)
 		goto fail;
 	f->fd = open(f->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 	    mode);

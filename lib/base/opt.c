@@ -158,7 +158,7 @@ apply(struct parse *p, const struct dr_opt *o, bool is_long, bool *given,
 		dr_err_set(err, DR_EUSAGE, "option %s needs a value", name);
 		return usage(p->cmd, err);
 	}
-	if (set_value(o, value, err) == -1) {
+	if (set_value(o, value != NULL ? value : "", err) == -1) {
 		dr_err_wrap(err, "option %s", name);
 		if (err->cause == DR_EUSAGE)
 			usage(p->cmd, err);
