@@ -66,6 +66,7 @@ for f in set(files):
     text = open(f, errors="replace").read()
     text = re.sub(r"^\s*#.*$", "", text, flags=re.M)
     text = text.replace("\\\n", " ")
+    text = re.sub(r"^\s*[^\s()]+( \| [^\s()]+)*\)", "", text, flags=re.M)
     for line in re.findall(r"^\s*need (.*)$", text, re.M):
         for w in line.split():
             words.setdefault(w, f)

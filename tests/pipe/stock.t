@@ -16,11 +16,11 @@ is "age sees the same recipient" "$(age-keygen -y dr.key)" "$(cat to)"
 
 # opened WHAT FILTER: unpacked by tar, it is the tree.
 opened() {
-	rm -rf out
-	mkdir out
-	ok "$1" sh -c "$2 | tar xp -C out"
-	ok "$1: the same files" diff -r tree out/tree
-	is "$1: the link" "$(readlink out/tree/link)" sub/numbers
+	rm -rf dir
+	mkdir dir
+	ok "$1" sh -c "$2 | tar xp -C dir"
+	ok "$1: the same files" diff -r tree dir/tree
+	is "$1: the link" "$(readlink dir/tree/link)" sub/numbers
 }
 
 dr-snap tree | dr-pack | dr-seal -R to -o x.tar.zst.age
@@ -50,7 +50,7 @@ if python3 -c 'import cryptography' 2>/dev/null; then
 		dr-snap --stdin x <"$file" |
 		    dr-seal -r "$other" -R to --cipher aes-256-gcm \
 		    -o "$file.seal" -f
-		python3 unseal.py dr.key <"$file.seal" | tar xO >got
+		python3 unseal.py dr.key <"$file.seal" | tar xO x >got
 		ok "the recipe opens what AES sealed: $file" cmp got "$file"
 	done
 	head -c 100000 large.seal >part
@@ -81,8 +81,8 @@ opened "age, zstd, tar from a store" \
 # --- the other way round -----------------------------------------------------------
 tar c tree | zstd -q | age -R to >theirs
 ok "what age, zstd and tar wrote is opened" sh -c \
-    "dr-seal -d --foreign -i dr.key <theirs | dr-pack -d --foreign --body | tar x -C out"
-is "as a whole" "$(diff -r tree out/tree)" ""
+    "dr-seal -d --foreign -i dr.key <theirs | dr-pack -d --foreign --body | tar x -C dir"
+is "as a whole" "$(diff -r tree dir/tree)" ""
 head -c 1000000 theirs >part
 status 4 "or not at all" sh -c \
     "dr-seal -d --foreign -i dr.key <part >/dev/null"
