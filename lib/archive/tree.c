@@ -294,6 +294,14 @@ enter(struct walk *w, int at, const char *name, struct stat *st,
 	return push(w, fd, st, t->path_len, e);
 }
 
+/* Restoring leaves these out, so storing them would be a promise not kept. */
+static bool
+reserved(const char *path)
+{
+	return strncmp(path, ".drtools", 8) == 0 &&
+	       (path[8] == '\0' || path[8] == '/');
+}
+
 /* t->path is set; KIND is what readdir said (DT_UNKNOWN: not known). */
 static int
 visit(struct walk *w, int at, const char *name, unsigned char kind,
@@ -304,6 +312,10 @@ visit(struct walk *w, int at, const char *name, unsigned char kind,
 
 	if (excluded(t))
 		return 0;
+	if (reserved(t->path)) {
+		dr_warn("\"%s\" is left out: the name is our own", t->path);
+		return dr_tree_note(t, DR_TREE_SKIPPED, "a name of our own", e);
+	}
 	if (kind == DT_REG)
 		return dr_tree_file(t, at, name, e);
 	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {

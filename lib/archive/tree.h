@@ -32,7 +32,7 @@ enum dr_tree_event {
 	DR_TREE_CHANGED,    /* while it was read: size, mtime or ctime */
 	DR_TREE_VANISHED,   /* between its name and its content */
 	DR_TREE_UNREADABLE, /* all or some of it could not be read */
-	DR_TREE_SKIPPED,    /* of a kind no tar holds: a socket */
+	DR_TREE_SKIPPED,    /* a socket, or a name of our own */
 	DR_TREE_EVENTS
 };
 
@@ -50,10 +50,10 @@ int dr_tree_check(const struct dr_tree_opts *, struct dr_err *);
 /*
  * Write each operand with all below it to OUT, without the two zero blocks
  * of the tar's end.  A path is stored as given without "/" at its beginning;
- * "." and "/" are stored as "./".  A file that changes keeps the size its
- * header says: what is missing is zeros, what is too much is left out.  NOTE
- * is told of each event: PATH as stored, WHY in words; -1 from it ends the
- * work.
+ * "." and "/" are stored as "./", and what would be ".drtools" is left out.
+ * A file that changes keeps the size its header says: what is missing is
+ * zeros, what is too much is left out.  NOTE is told of each event: PATH as
+ * stored, WHY in words; -1 from it ends the work.
  */
 int dr_tree_write(const struct dr_tree_opts *, struct dr_sink *out,
     int (*note)(void *, enum dr_tree_event, const char *path, const char *why,
