@@ -209,6 +209,14 @@ connect_failed(PGconn *conn, bool answered, struct dr_err *err)
 		    "\"replication\" in pg_hba.conf");
 }
 
+/* Did it get as far as to look for a server? */
+static bool
+tried(const char *said)
+{
+	return strncmp(said, "connection to server", 20) == 0 ||
+	       strncmp(said, "could not translate host name", 29) == 0;
+}
+
 /* connect_timeout as libpq has it, in milliseconds from now; 0: none. */
 static int64_t
 deadline(PGconn *conn)
@@ -354,7 +362,7 @@ dr_pg_connect(const char *conninfo, bool replication, const char *app,
 		goto fail;
 	}
 	if (PQstatus(conn) == CONNECTION_BAD) {
-		connect_failed(conn, true, err);
+		connect_failed(conn, !tried(PQerrorMessage(conn)), err);
 		goto fail;
 	}
 	if (finish_connect(conn, err) == -1)

@@ -34,7 +34,7 @@ for f in "$top"/cmd/*.c; do
 	help_of "$tool" >"$T/help"
 	options_of_help <"$T/help" >"$T/a"
 	# Those that all tools share need no place in each page.
-	options_of_page "$page" | grep -vxF "$(echo "$common" | tr ' ' '\n')" \
+	options_of_page "$page" | grep -vxF -e "$(echo "$common" | tr ' ' '\n')" \
 	    >"$T/b"
 	is "$tool: the page has every option" "$(comm -23 "$T/a" "$T/b")" ""
 	is "$tool: the page has no other" "$(comm -13 "$T/a" "$T/b")" ""
