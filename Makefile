@@ -205,7 +205,8 @@ run-fuzz: $(fuzzers:%=$(B)/fuzz/%)
 	@for f in $(fuzzers); do mkdir -p $(B)/corpus/$$f $(B)/found && \
 	    $(B)/fuzz/$$f -max_total_time=$(or $(FUZZ_SECS),60) \
 	    -artifact_prefix=$(B)/found/$$f- -timeout=20 \
-	    $(B)/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
+	    $(B)/corpus/$$f $$(ls -d tests/fuzz/corpus/$$f 2>/dev/null) || \
+	    exit 1; done
 
 # --- install ---------------------------------------------------------------
 .PHONY: install
