@@ -5,12 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/tarwalk.h"
 #include "base/buf.h"
 #include "base/num.h"
 #include "codec/pack.h"
 #include "flow/checked.h"
+#include "manifest/manifest.h"
 
-#define SNIFF 512U
+#define SNIFF 4096U
+
+struct peek;
 
 struct dr_body {
 	char *name;
@@ -19,6 +23,7 @@ struct dr_body {
 	struct dr_blob *plain;   /* the object itself, or its opener */
 	struct dr_source *proof; /* owned unless it is input's */
 	struct dr_source *tar;
+	struct peek *first; /* the top of tar, which owns it */
 	json_t *manifest;
 };
 
@@ -246,14 +251,85 @@ dr_body_tar(struct dr_body *b, const struct dr_identities *ids, int workers,
 		}
 	}
 	s = &top->source;
-	if (is_packed(top->buf, top->len) &&
-	    (s = dr_unpack_new(&top->source, workers, false, err)) == NULL) {
-		dr_source_free(&top->source);
-		return NULL;
+	if (is_packed(top->buf, top->len)) {
+		s = dr_unpack_new(&top->source, workers, false, err);
+		if (s == NULL) {
+			dr_source_free(&top->source);
+			return NULL;
+		}
+		if ((top = peek_new(s, true, err)) == NULL) {
+			dr_source_free(s);
+			return NULL;
+		}
 	}
-	b->tar = s;
-	return s;
+	b->first = top;
+	b->tar = &top->source;
+	return b->tar;
 }
+
+/* --- the kind of a stream ------------------------------------------------- */
+
+static int
+first_member(void *arg, const struct dr_member *m, struct dr_err *err)
+{
+	static const char piece[] = "/00000000";
+	const char **kind = arg;
+	const char *slash = strchr(m->path, '/');
+
+	(void)err;
+	if (*kind != NULL)
+		return 0;
+	if (strcmp(m->path, "backup_label") == 0 ||
+	    strncmp(m->path, "pg_tblspc/", 10) == 0)
+		*kind = "pg";
+	else if (slash != NULL && strcmp(slash, piece) == 0 && m->type == '0')
+		*kind = "stream";
+	else
+		*kind = "files";
+	return 0;
+}
+
+static int
+no_data(void *arg, const void *p, size_t len, struct dr_err *err)
+{
+	(void)arg;
+	(void)p;
+	(void)len;
+	(void)err;
+	return 0;
+}
+
+static int
+no_end(void *arg, struct dr_err *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+const char *
+dr_body_kind(struct dr_body *b, const struct dr_identities *ids, int workers,
+    struct dr_err *err)
+{
+	static const struct dr_tarwalk_ops ops = { first_member, no_data,
+		no_end };
+	const char *kind = NULL;
+	struct dr_tarwalk *walk;
+	int rc;
+
+	if (b->manifest != NULL)
+		return dr_manifest_str(b->manifest, "kind");
+	if (dr_body_tar(b, ids, workers, err) == NULL ||
+	    (walk = dr_tarwalk_new(&ops, &kind, err)) == NULL)
+		return NULL;
+	rc = dr_tarwalk_add(walk, b->first->buf, b->first->len, err);
+	dr_tarwalk_free(walk);
+	if (rc == -1)
+		return NULL;
+	return kind != NULL ? kind : "files";
+}
+
+/* --- anywhere in it ------------------------------------------------------- */
 
 struct dr_blob *
 dr_body_plain(struct dr_body *b, const struct dr_identities *ids, bool *packed,

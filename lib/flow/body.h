@@ -55,6 +55,14 @@ struct dr_source *dr_body_tar(struct dr_body *, const struct dr_identities *,
     int workers, struct dr_err *);
 
 /*
+ * "pg", "files" or "stream": what the manifest says where it is known.  Of a
+ * stream the manifest comes last, so there its first member has to tell:
+ * check that with the manifest, once it is known.  NULL on failure.
+ */
+const char *dr_body_kind(struct dr_body *, const struct dr_identities *,
+    int workers, struct dr_err *);
+
+/*
  * The stored bytes, unsealed, for random access, and whether they are
  * packed.  Borrowed.  NULL with ERR untouched where they are a stream.
  */

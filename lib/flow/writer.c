@@ -13,7 +13,7 @@
 #include "base/hash.h"
 
 #define KEPT_ONE   (4U << 20)  /* largest member kept in memory */
-#define KEPT_ALL   (16U << 20) /* and all of them */
+#define KEPT_ALL   (32U << 20) /* and all of them */
 #define FLUSH_FROM (256U << 10)
 
 struct dr_wfile {
