@@ -113,10 +113,24 @@ is_plain(const char *path)
 	return true;
 }
 
+/* Servers write some names with "./" before them. */
+static const char *
+bare(const char *path)
+{
+	while (path[0] == '.' && path[1] == '/')
+		path += 2;
+	return path;
+}
+
 int
 dr_writer_allows(const struct dr_writer_member *m, struct dr_err *err)
 {
-	if (!dr_path_safe(m->path) || !is_plain(m->path))
+	const char *path = bare(m->path);
+
+	if (m->type == '5' && m->path[0] == '.' &&
+	    (*path == '\0' || strcmp(path, ".") == 0))
+		return 0;
+	if (!dr_path_safe(path) || !is_plain(path))
 		return dr_err_set(err, DR_EDATA,
 		    "a member of the backup may not be written: \"%s\"",
 		    m->path);
@@ -152,34 +166,34 @@ fate(const struct dr_writer *w, const char *path)
 }
 
 static int
-keep(struct dr_writer *w, const struct dr_writer_member *m, unsigned char **mem,
+keep(struct dr_writer *w, const char *path, uint64_t size, unsigned char **mem,
     struct dr_err *err)
 {
 	struct kept *k;
 	size_t n;
 
-	if (m->size > KEPT_ONE || w->kept_bytes + m->size > KEPT_ALL ||
+	if (size > KEPT_ONE || w->kept_bytes + size > KEPT_ALL ||
 	    w->nkept >= 4096)
 		return dr_err_set(err, DR_EDATA,
-		    "\"%s\" is larger than it can be", m->path);
-	if (dr_writer_kept(w, m->path, &n) != NULL)
+		    "\"%s\" is larger than it can be", path);
+	if (dr_writer_kept(w, path, &n) != NULL)
 		return dr_err_set(err, DR_EDATA,
-		    "\"%s\" stands twice in the backup", m->path);
+		    "\"%s\" stands twice in the backup", path);
 	if ((k = reallocarray(w->kept, w->nkept + 1, sizeof(*k))) == NULL)
-		return dr_err_sys(err, "cannot keep \"%s\"", m->path);
+		return dr_err_sys(err, "cannot keep \"%s\"", path);
 	w->kept = k;
 	k += w->nkept;
-	k->len = (size_t)m->size;
-	k->path = dr_fmt(err, "%s", m->path);
+	k->len = (size_t)size;
+	k->path = dr_fmt(err, "%s", path);
 	if ((k->data = calloc(1, k->len + 1)) == NULL)
-		dr_err_sys(err, "cannot keep \"%s\"", m->path);
+		dr_err_sys(err, "cannot keep \"%s\"", path);
 	if (k->path == NULL || k->data == NULL) {
 		free(k->path);
 		free(k->data);
 		return -1;
 	}
 	w->nkept++;
-	w->kept_bytes += m->size;
+	w->kept_bytes += size;
 	*mem = k->data;
 	return 0;
 }
@@ -188,8 +202,9 @@ int
 dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
     struct dr_wfile **file, struct dr_err *err)
 {
-	size_t len = strlen(m->path) + 1;
-	enum fate how = fate(w, m->path);
+	const char *path = bare(m->path);
+	size_t len = strlen(path) + 1;
+	enum fate how = fate(w, path);
 	unsigned char *mem = NULL;
 	struct dr_wfile *f;
 	const char *rest;
@@ -198,9 +213,9 @@ dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
 	*file = NULL;
 	if (dr_writer_allows(m, err) == -1)
 		return -1;
-	dr_place_find(w->place, m->path, &fd, &rest);
-	if (how == SKIP)
+	if (how == SKIP || *path == '\0' || strcmp(path, ".") == 0)
 		return 0;
+	dr_place_find(w->place, path, &fd, &rest);
 	if (m->type == '5')
 		return how == KEEP || *rest == '\0'
 		           ? 0
@@ -208,8 +223,8 @@ dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
 	if (how == WRITE && (*rest == '\0' || dr_place_mkdir(w->place, fd, rest,
 	                                          true, err) == -1))
 		return dr_err_set(err, DR_EDATA, "\"%s\" cannot be a file",
-		    m->path);
-	if (how == KEEP && keep(w, m, &mem, err) == -1)
+		    path);
+	if (how == KEEP && keep(w, path, m->size, &mem, err) == -1)
 		return -1;
 	if ((f = calloc(1, sizeof(*f) + len)) == NULL)
 		return dr_err_sys(err, "cannot allocate a file");
@@ -217,8 +232,8 @@ dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
 		free(f);
 		return dr_err_set(err, DR_EFAIL, "cannot make a lock");
 	}
-	memcpy(f->path, m->path, len);
-	f->rest = f->path + (rest - m->path);
+	memcpy(f->path, path, len);
+	f->rest = f->path + (rest - path);
 	f->w = w;
 	f->root = fd;
 	f->fd = -1;
@@ -233,8 +248,8 @@ dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
 	if (how == WRITE) {
 		w->facts.files++;
 		w->facts.bytes += m->size;
-		w->facts.label |= strcmp(m->path, "backup_label") == 0;
-		w->facts.version |= strcmp(m->path, "PG_VERSION") == 0;
+		w->facts.label |= strcmp(path, "backup_label") == 0;
+		w->facts.version |= strcmp(path, "PG_VERSION") == 0;
 	}
 	*file = f;
 	return 0;
