@@ -102,13 +102,14 @@ static const struct setting {
 	int how;
 } settings[] = {
 	{ "restore_command", "'false'", NOT_SAME },
-	{ "recovery_target", "'immediate'", NOT_SAME },
 	{ "recovery_target_timeline", "'current'", NOT_SAME },
 	{ "recovery_target_action", NULL, NOT_SAME },
 	{ "recovery_target_name", "''", 0 },
 	{ "recovery_target_time", "''", 0 },
 	{ "recovery_target_xid", "''", 0 },
 	{ "recovery_target_lsn", "''", 0 },
+	/* After those: before them, even an empty one counts as a second. */
+	{ "recovery_target", "'immediate'", NOT_SAME },
 	{ "recovery_end_command", "''", 0 },
 	{ "archive_cleanup_command", "''", 0 },
 	{ "primary_conninfo", "''", 0 },
