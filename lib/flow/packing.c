@@ -186,8 +186,11 @@ finish_pack(struct dr_input *in, struct dr_output *out,
 	else if (json_object_get(m, "pack") != NULL)
 		packed(name, err);
 	else if (check_size(m, facts->raw_size, name, err) == 0 &&
-	         add_facts(m, p, facts, members, err) == 0)
+	         add_facts(m, p, facts, members, err) == 0) {
+		/* A file's: it was of other bytes than these. */
+		dr_manifest_unset(m, "object");
 		rc = dr_output_commit(out, m, err);
+	}
 	json_decref(m);
 	return rc;
 }
@@ -309,6 +312,7 @@ finish_unpack(struct dr_input *in, struct dr_output *out, bool foreign,
 		    name);
 	else if (check_size(m, dr_output_size(out), name, err) == 0) {
 		dr_manifest_unset(m, "pack");
+		dr_manifest_unset(m, "object");
 		rc = dr_output_commit(out, m, err);
 	}
 	json_decref(m);
