@@ -101,7 +101,7 @@ dr_pool_new(int workers, const struct dr_pool_ops *ops, void *arg,
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->done, NULL);
 	p->nworkers = (size_t)workers;
-	p->nslots = p->nworkers + 2;
+	p->nslots = p->nworkers + 1;
 	if ((p->slots = calloc(p->nslots, sizeof(*p->slots))) == NULL ||
 	    (p->workers = calloc(p->nworkers, sizeof(*p->workers))) == NULL) {
 		dr_err_sys(err, "cannot allocate a pool of threads");

@@ -34,7 +34,7 @@ struct dr_pool_ops {
 
 struct dr_pool;
 
-/* WORKERS threads, WORKERS + 2 slots. */
+/* WORKERS threads, WORKERS + 1 slots: one to fill or empty meanwhile. */
 struct dr_pool *dr_pool_new(int workers, const struct dr_pool_ops *, void *arg,
     struct dr_err *);
 
