@@ -9,7 +9,7 @@
 #include "crypt/keys.h"
 
 /* Chunks gathered for one write to the next sink. */
-#define BATCH 16U
+#define BATCH 4U
 
 struct seal {
 	struct dr_sink sink;
