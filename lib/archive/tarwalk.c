@@ -309,7 +309,7 @@ header(struct dr_tarwalk *t, const unsigned char *b, struct dr_err *err)
 	/* Only these have no data whatever their size says. */
 	if (f.type >= '1' && f.type <= '6')
 		t->m.size = 0;
-	if (t->m.size > SIZE_LIMIT)
+	if (t->m.size >= SIZE_LIMIT)
 		return damaged(t, "a member's size is beyond reason", err);
 	t->m.path = t->path.len > 0 ? t->path.data : "";
 	t->m.link = (f.type == '1' || f.type == '2') && t->link.len > 0
