@@ -131,7 +131,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	at %= out.len;
 	switch (what & 3) {
 	case 0:
-		out.data[at] = (char)(out.data[at] ^ (what | 1));
+		out.data[at] = (char)((unsigned char)out.data[at] ^ (what | 1));
 		break;
 	case 1:
 		out.len = at;
