@@ -129,6 +129,11 @@ $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
 
+# What tests/fault preloads.
+$(B)/fault/shim.so: tests/fault/shim.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $< -ldl
+
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link) -fsanitize=fuzzer
@@ -155,7 +160,7 @@ replays: $(replays)
 # compile; asan and tsan run the kinds of test that tests/run is given below.
 sub := $(MAKE) --no-print-directory WERROR=-Werror
 variants:
-	@$(sub) V=release all units replays
+	@$(sub) V=release all units replays build/release/fault/shim.so
 	@$(sub) V=clang CC=clang all units replays
 	@$(sub) V=asan all units replays
 	@$(sub) V=tsan $(TSAN_UNITS:%=build/tsan/unit/%.t) \
@@ -174,7 +179,7 @@ run-check: variants
 	    asan:unit asan:replay asan:cli asan:pipe asan:store \
 	    $(ASAN_PG:%=asan:%) tsan:unit $(TSAN_PG:%=tsan:%)
 
-test: all units replays ## the release build's tests alone; nothing installed
+test: all units replays $(B)/fault/shim.so ## the release build's tests alone; nothing installed
 	@sh tests/run
 
 check-layers: ## hold lib/ and cmd/ to the ALLOW_ lists above

@@ -11,7 +11,7 @@ kills		12	500
 flips		30	1000
 pushes		6	100
 sizes		12	200
-faults		40	2000
+faults		1	100000
 '
 
 count() {

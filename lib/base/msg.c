@@ -64,23 +64,32 @@ set_signal(int sig, void (*handler)(int), int flags)
 	sigaction(sig, &sa, NULL);
 }
 
+/* There is nothing to clean up yet, nor anybody to hand an error to. */
+static void
+cannot(const char *what)
+{
+	fprintf(stderr, "%s: error: cannot %s: %s\n", tool, what,
+	    strerror(errno));
+	_exit(DR_EFAIL);
+}
+
 void
 dr_main_begin(const char *name)
 {
 	struct sigaction old;
 	int fd;
 
+	tool = name;
 	do {
 		if ((fd = open("/dev/null", O_RDWR)) == -1)
-			_exit(DR_EFAIL);
+			cannot("open \"/dev/null\"");
 	} while (fd <= 2);
 	close(fd);
-	tool = name;
 	/* Unlike SIG_IGN, a handler does not outlive execve(2). */
 	set_signal(SIGPIPE, on_nothing, SA_RESTART);
 	set_signal(SIGUSR1, on_nothing, SA_RESTART);
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
-		_exit(DR_EFAIL);
+		cannot("make a pipe");
 	for (size_t i = 0; i < NSTOP; i++) {
 		/* nohup(1) and shells' background jobs ignore some. */
 		if (sigaction(stop_signals[i], NULL, &old) == 0 &&
