@@ -527,3 +527,49 @@ out:
 	free(dir);
 	return rc;
 }
+
+int
+dr_state_seen_each(const char *state, const char *url,
+    int (*fn)(void *, const char *, const char *, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	char *dir = dr_fmt(err, "%s/seen", state), *path;
+	const struct dirent *e;
+	DIR *d = NULL;
+	int rc = -1;
+
+	if (dir == NULL)
+		return -1;
+	if ((d = opendir(dir)) == NULL) {
+		rc = errno == ENOENT
+		         ? 0
+		         : dr_err_sys(err, "cannot read \"%s\"", dir);
+		goto out;
+	}
+	for (rc = 0; rc == 0 && (e = readdir(d)) != NULL;) {
+		const char *u = NULL, *set = NULL, *signer = NULL;
+		json_t *json;
+		int got;
+
+		if (e->d_name[0] == '.')
+			continue;
+		path = dr_fmt(err, "%s/%s", dir, e->d_name);
+		got = path == NULL ? -1 : get_json(path, &json, err);
+		if (got == -1)
+			rc = -1;
+		if (got == 1) {
+			if (json_unpack(json, "{s:s, s:s, s:s}", "url", &u,
+			        "set", &set, "signer", &signer) == 0 &&
+			    strcmp(u, url) == 0)
+				rc = fn(arg, set, signer, err);
+			json_decref(json);
+		}
+		free(path);
+	}
+
+out:
+	if (d != NULL)
+		closedir(d);
+	free(dir);
+	return rc;
+}

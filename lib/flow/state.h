@@ -98,4 +98,12 @@ int dr_state_seen_get(const char *state, const char *store_url, const char *set,
 int dr_state_seen_put(const char *state, const char *store_url, const char *set,
     const char *signer, const struct dr_heads *, struct dr_err *);
 
+/*
+ * Each set and signer of whom heads were seen in a store; the strings are
+ * valid in the call.  FN's -1 ends it.
+ */
+int dr_state_seen_each(const char *state, const char *store_url,
+    int (*fn)(void *, const char *set, const char *signer, struct dr_err *),
+    void *arg, struct dr_err *);
+
 #endif /* !DR_FLOW_STATE_H */
