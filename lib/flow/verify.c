@@ -401,10 +401,8 @@ dr_verify_all(const struct dr_verify_opts *o, dr_verify_fn *fn, void *arg,
 		return -1;
 	if (sum->bad > 0)
 		return dr_err_set(err, DR_EDATA,
-		    "%llu of %llu findings say damaged, missing or forged",
-		    (unsigned long long)sum->bad,
-		    (unsigned long long)(sum->bad + sum->ok + sum->unknown +
-		                         sum->old));
+		    "%llu found damaged, missing or forged",
+		    (unsigned long long)sum->bad);
 	if (v.away)
 		return dr_err_set(err, DR_ERETRY,
 		    "a store could not be read; what could be is intact");

@@ -69,6 +69,7 @@ report(void *arg, enum dr_chain_what what, const char *id, const char *text,
 		.id = id,
 		.text = text };
 
+	f.expected = what == DR_CHAIN_START && is_first(c->all, id);
 	f.verdict = dr_chain_fault(what) ? DR_VERDICT_BAD : DR_VERDICT_REMARK;
 	c->fault |= dr_chain_fault(what);
 	return dr_verify_tell(c->v, &f, err);

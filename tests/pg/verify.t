@@ -91,11 +91,12 @@ broken() {
 	cat "$T/out" "$T/err" >"$T/both"
 	match '  and says why' "$regex" "$T/both"
 }
-body() {
-	find "$T/copy/$1/snap" -name '*.tar*' | sort | sed -n "$2p"
-}
+# json SET N, body SET N: of the Nth in the chain
 json() {
-	find "$T/copy/$1/snap" -name '*.json' | sort | sed -n "$2p"
+	grep -l "\"seq\":$2," "$T/copy/$1/snap"/*Z-??????.json
+}
+body() {
+	echo "$T/copy/$(sed 's/.*"name":"\([^"]*\)".*/\1/' "$(json "$1" "$2")")"
 }
 flip() {
 	printf '\377\000\377' |
