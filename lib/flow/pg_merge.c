@@ -108,10 +108,18 @@ static bool
 left_out(const struct dr_merge *m, const char *path)
 {
 	const char *const *p;
+	size_t n;
 
-	for (p = m->leave_out; *p != NULL; p++)
+	for (p = m->leave_out; *p != NULL; p++) {
+		n = strlen(*p);
 		if (strcmp(*p, path) == 0)
 			return true;
+		/* A directory: itself, and all below it. */
+		if (n > 0 && (*p)[n - 1] == '/' &&
+		    strncmp(path, *p, n - 1) == 0 &&
+		    (path[n - 1] == '/' || path[n - 1] == '\0'))
+			return true;
+	}
 	return false;
 }
 

@@ -17,7 +17,8 @@ struct dr_merge;
 
 /*
  * OUT is borrowed and not finished.  LEAVE_OUT is a NULL-terminated list of
- * paths in the data directory, borrowed.
+ * paths in the data directory, borrowed; one that ends in "/" stands for that
+ * directory and all below it.
  */
 struct dr_merge *dr_merge_new(struct dr_sink *out, const char *const *leave_out,
     struct dr_err *);

@@ -25,10 +25,11 @@ static const char app[] = "dr-snap";
 
 /*
  * A backup of a standby must not come up as a standby of the same primary
- * when somebody starts it.
+ * when somebody starts it.  And a server that runs on what tar unpacked still
+ * has the .drtools of the backup that it came from.
  */
-static const char *const signals[] = { "standby.signal", "recovery.signal",
-	NULL };
+static const char *const leave_out[] = { "standby.signal", "recovery.signal",
+	".drtools/", NULL };
 
 struct snap {
 	const struct dr_snap_pg_opts *opts;
@@ -342,9 +343,9 @@ begin(struct snap *s, struct dr_sink *out, struct dr_err *err)
 	    NULL)
 		return dr_err_set(err, DR_EFAIL, "cannot allocate a report");
 	s->warnings = json_object_get(s->report, "warnings");
-	if ((s->merge = dr_merge_new(out, signals, err)) == NULL)
+	if ((s->merge = dr_merge_new(out, leave_out, err)) == NULL)
 		return -1;
-	s->filter = dr_bbmanifest_new(signals, to_spill, &s->spill, err);
+	s->filter = dr_bbmanifest_new(leave_out, to_spill, &s->spill, err);
 	if (s->filter == NULL)
 		return -1;
 	s->wal = dr_pg_connect(s->opts->conninfo, true, app, NULL, err);

@@ -66,15 +66,32 @@ settle(struct dr_bbmanifest *m, bool more, struct dr_err *err)
 	return more ? give(m, ",\n", 2, err) : give(m, "\n", 1, err);
 }
 
+/*
+ * Is the path that begins at PATH, in hexadecimal or not, one to leave out?
+ * Nothing in those needs an escape.
+ */
 static bool
-left_out(const struct dr_bbmanifest *m, const char *path, size_t n)
+left_out(const struct dr_bbmanifest *m, const char *path, size_t n, bool hex)
 {
 	const char *const *p;
+	char form[2 * DR_BBMANIFEST_NAME + 1];
+	size_t len;
+	bool dir;
 
-	for (p = m->leave_out; *p != NULL; p++)
-		if (strlen(*p) < n && memcmp(*p, path, strlen(*p)) == 0 &&
-		    path[strlen(*p)] == '"')
+	for (p = m->leave_out; *p != NULL; p++) {
+		len = strlen(*p);
+		if (len == 0 || len > DR_BBMANIFEST_NAME)
+			continue;
+		dir = (*p)[len - 1] == '/';
+		if (hex)
+			(void)dr_hex(*p, len, form);
+		else
+			memcpy(form, *p, len + 1);
+		len = strlen(form);
+		if (len < n && memcmp(form, path, len) == 0 &&
+		    (dir || path[len] == '"'))
 			return true;
+	}
 	return false;
 }
 
@@ -122,8 +139,9 @@ begins(const struct dr_bbmanifest *m, const char *head)
 static int
 line(struct dr_bbmanifest *m, struct dr_err *err)
 {
-	const size_t head = sizeof(file_head) - 1;
+	const char *path;
 	size_t n;
+	bool hex;
 
 	if (m->done)
 		return damaged(err);
@@ -131,7 +149,8 @@ line(struct dr_bbmanifest *m, struct dr_err *err)
 		return last_line(m, err);
 	if (dr_sha256_add(m->in, m->line, m->len, err) == -1)
 		return -1;
-	if (!begins(m, file_head) && !begins(m, hex_head)) {
+	hex = begins(m, hex_head);
+	if (!hex && !begins(m, file_head)) {
 		if (settle(m, false, err) == -1)
 			return -1;
 		return give(m, m->line, m->len, err);
@@ -141,7 +160,8 @@ line(struct dr_bbmanifest *m, struct dr_err *err)
 		n--;
 	if (m->line[n - 1] != '}')
 		return damaged(err);
-	if (begins(m, file_head) && left_out(m, m->line + head, m->len - head))
+	path = m->line + strlen(hex ? hex_head : file_head);
+	if (left_out(m, path, m->len - (size_t)(path - m->line), hex))
 		return 0;
 	if (settle(m, true, err) == -1)
 		return -1;

@@ -18,11 +18,14 @@
 /* Longest line; a path has at most 1024 bytes, each up to 6 when escaped. */
 #define DR_BBMANIFEST_LINE 16384
 
+#define DR_BBMANIFEST_NAME 64
+
 struct dr_bbmanifest;
 
 /*
- * LEAVE_OUT is a NULL-terminated list of paths, borrowed.  EMIT gets the
- * bytes that remain, a line at a time.
+ * LEAVE_OUT is a NULL-terminated list of paths, borrowed, each of at most
+ * DR_BBMANIFEST_NAME plain letters; one that ends in "/" stands for all below
+ * it.  EMIT gets the bytes that remain, a line at a time.
  */
 struct dr_bbmanifest *dr_bbmanifest_new(const char *const *leave_out,
     int (*emit)(void *, const void *, size_t, struct dr_err *), void *arg,

@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static const char *const leave_out[] = { "standby.signal", "recovery.signal",
-	NULL };
+	".drtools/", NULL };
 
 static int
 keep(void *arg, const void *p, size_t n, struct dr_err *err)

@@ -14,7 +14,7 @@
 #define FILE_LINE(path) "{ \"Path\": \"" path "\", \"Size\": 3 }"
 
 static const char *const leave_out[] = { "standby.signal", "recovery.signal",
-	NULL };
+	".drtools/", NULL };
 
 static struct dr_err e;
 
@@ -100,6 +100,7 @@ main(void)
 #define B FILE_LINE("base/1/standby.signal")
 #define S FILE_LINE("standby.signal")
 #define R FILE_LINE("recovery.signal")
+#define H "{ \"Encoded-Path\": \"2e6472746f6f6c732fff\", \"Size\": 3 }"
 #define X "{ \"Encoded-Path\": \"ff\", \"Size\": 3 }"
 	OK(becomes(HEAD "\n" A ",\n" B ",\n" X TAIL,
 	       HEAD "\n" A ",\n" B ",\n" X TAIL),
@@ -114,6 +115,14 @@ main(void)
 	    "two at the end go");
 	OK(becomes(HEAD "\n" S ",\n" X TAIL, HEAD "\n" X TAIL),
 	    "a path in hexadecimal stays");
+	OK(becomes(HEAD "\n" A ",\n" FILE_LINE(".drtools/report.json") TAIL,
+	       HEAD "\n" A TAIL),
+	    "so does all below a directory");
+	OK(becomes(HEAD "\n" A ",\n" FILE_LINE(".drtools") TAIL,
+	       HEAD "\n" A ",\n" FILE_LINE(".drtools") TAIL),
+	    "but not a file of its name");
+	OK(becomes(HEAD "\n" H ",\n" A TAIL, HEAD "\n" A TAIL),
+	    "in hexadecimal, too");
 	OK(becomes(HEAD TAIL, HEAD TAIL), "no files at all");
 
 	whole = sealed(HEAD "\n" A ",\n" S ",\n" B TAIL);

@@ -8,7 +8,7 @@
 #include "stream/pump.h"
 #include "tests/tap.h"
 
-static const char *const leave_out[] = { "standby.signal", NULL };
+static const char *const leave_out[] = { "standby.signal", ".drtools/", NULL };
 static struct dr_err e;
 
 /* Append a member as a server sends it. */
@@ -105,6 +105,7 @@ good(void)
 	    "0 pg_tblspc/16400/PG_15/standby.signal 3 26:abc\n"
 	    "0 backup_label 5 26:label\n"
 	    "5 pg_tblspc/ 0 26:\n"
+	    "0 .drtoolsx 0 26:\n"
 	    "0 PG_VERSION 0 26:\n"
 	    "0 backup_manifest 4 26:mani\n";
 	struct dr_buf space = { .max = 1 << 20 }, base = { .max = 1 << 20 };
@@ -122,6 +123,9 @@ good(void)
 	member(&base, '5', "pg_tblspc/", "", "");
 	member(&base, '2', "pg_tblspc/16400/", "/srv/ts", "");
 	member(&base, '0', "standby.signal", "", "boo");
+	member(&base, '5', ".drtools/", "", "");
+	member(&base, '0', ".drtools/report.json", "", "{}");
+	member(&base, '0', ".drtoolsx", "", "");
 	member(&base, '0', "PG_VERSION", "", "");
 	end_of(&base);
 	for (step = 1; step < 3000; step += 37) {
