@@ -71,7 +71,7 @@ for format in pax gnu ustar v7; do
 	pax | gnu) what=-S ;; # sparse
 	*) what="--exclude=*$long*" ;;
 	esac
-	tar -C "$T" --format=$format $what -cf "$T/$format.tar" tree \
+	tar -C "$T" --format=$format "$what" -cf "$T/$format.tar" tree \
 	    2>"$T/err" || exit 1
 	status 0 "pack a $format tar" dr-pack --foreign --frame-size 1M \
 	    -o "$T/$format.tar.zst" "$T/$format.tar"
@@ -91,7 +91,7 @@ for format in pax gnu ustar v7; do
 	nomatch "which are taken out again" '"pack"' "$T/back.tar.json"
 done
 while read -r type size offset crc path; do
-	[ "$type" = 0 ] && [ "$path" = tree/numbers ] || continue
+	[ "$type $path" = "0 tree/numbers" ] || continue
 	is "a record's size" "$size" "$(stat -c %s "$T/tree/numbers")"
 	tail -c +$((offset + 513)) "$T/v7.tar" | head -c "$size" >"$T/a"
 	same "and offset" "$T/a" "$T/tree/numbers"
