@@ -27,7 +27,7 @@ struct options {
 /* What came of it, as one JSON object. */
 static int
 describe(const struct options *o, const struct dr_push_report *r,
-    struct dr_buf *out, struct dr_err *err)
+    const struct dr_err *result, struct dr_buf *out, struct dr_err *err)
 {
 	struct dr_json j;
 	size_t i;
@@ -36,7 +36,7 @@ describe(const struct options *o, const struct dr_push_report *r,
 	dr_json_object(&j, NULL);
 	dr_json_str(&j, "id", r->id);
 	dr_json_str(&j, "set", o->push.set);
-	dr_json_str(&j, "object", dr_manifest_str(r->manifest, "object.name"));
+	dr_json_str(&j, "object", r->object);
 	dr_json_uint(&j, "size", r->size);
 	dr_json_str(&j, "sha256", r->sha256);
 	dr_json_bool(&j, "complete",
@@ -50,7 +50,8 @@ describe(const struct options *o, const struct dr_push_report *r,
 		dr_json_str(&j, "store", dr_store_url(t->store));
 		dr_json_bool(&j, "done", t->done);
 		if (!t->done)
-			dr_json_str(&j, "error", t->err.msg);
+			dr_json_str(&j, "error",
+			    t->err.cause != DR_OK ? t->err.msg : result->msg);
 		dr_json_close(&j, '}');
 	}
 	dr_json_close(&j, ']');
@@ -124,7 +125,7 @@ tell(const struct options *o, const struct dr_push_report *r,
 	struct dr_buf what = { .max = 1U << 20 };
 	struct dr_err err = { 0 };
 
-	if (describe(o, r, &what, &err) == 0 && o->json)
+	if (describe(o, r, result, &what, &err) == 0 && o->json)
 		printf("%s\n", what.data);
 	if (err.cause == DR_OK)
 		(void)dr_audit("publish", what.data,
