@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""chain.py STORE SET - an independent look at a set in a directory store.
+"""chain.py SET STORE... - an independent look at a set in directory stores.
 
 Every manifest must name a body that is there, with its size and hash, have a
 signature beside it, and follow another one, whole.  Prints "N manifests" or
-what is wrong."""
+what is wrong, a line for each store."""
 import glob
 import hashlib
 import json
@@ -16,8 +16,7 @@ def sha(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
-def main():
-    store, name = sys.argv[1:3]
+def look(store, name):
     found, wrong, dropped = {}, [], {}
     for path in glob.glob(os.path.join(store, name, "snap", "*.json")):
         with open(path, "rb") as f:
@@ -54,7 +53,8 @@ def main():
             wrong.append("%s: not the hash of %s" % (m["id"], p["id"]))
         if m["seq"] != found[p["id"]]["seq"] + 1:
             wrong.append("%s: seq %d" % (m["id"], m["seq"]))
-    print("; ".join(wrong) if wrong else "%d manifests" % len(found))
+    return "; ".join(wrong) if wrong else "%d manifests" % len(found)
 
 
-main()
+for s in sys.argv[2:]:
+    print(look(s, sys.argv[1]))

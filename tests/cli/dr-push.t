@@ -13,7 +13,7 @@ files() {
 	find "$@" -type f 2>/dev/null | wc -l
 }
 chain() {
-	python3 "$top/tests/chain.py" "$1" "${2:-s}"
+	python3 "$top/tests/chain.py" s "$1"
 }
 # json FILE EXPRESSION: of the object that FILE holds.
 json() {
