@@ -272,9 +272,10 @@ dr_backup_started(const struct dr_backup *b)
 	if (b->manifest != NULL)
 		s = dr_manifest_str(b->manifest, "started");
 	else {
+		/* As late as the id allows: nothing newer is overlooked. */
 		(void)snprintf(text, sizeof(text),
-		    "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s, s + 4, s + 6, s + 9,
-		    s + 11, s + 13);
+		    "%.4s-%.2s-%.2sT%.2s:%.2s:%.2s.999999Z", s, s + 4, s + 6,
+		    s + 9, s + 11, s + 13);
 		s = text;
 	}
 	return dr_parse_time(s, &usec, &err) == 0 ? usec : 0;
