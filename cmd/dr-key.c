@@ -131,11 +131,11 @@ new_identity(struct dr_err *err)
 		rc = dr_fd_write(1, out, len, "standard output", err);
 	else
 		rc = dr_file_put(o.output, 0600, how, out, len, err);
-	if (rc == 0 && (o.output != NULL || !isatty(1))) {
-		dr_recipient_text(ids->v[0]->public, pub);
-		if (!dr_quiet)
-			fprintf(stderr, "Public key: %s\n", pub);
-	}
+	dr_recipient_text(ids->v[0]->public, pub);
+	if (rc == 0 && (o.output != NULL || !isatty(1)) && !dr_quiet)
+		fprintf(stderr, "Public key: %s\n", pub);
+	if (rc == 0)
+		rc = dr_key_audit("identity", pub, o.output, err);
 
 out:
 	sodium_free(pass);
@@ -219,6 +219,9 @@ sign_new(struct dr_err *err)
 		rc = show(o.output, err);
 	else if (rc == 0 && !dr_quiet)
 		fprintf(stderr, "Key id: %s\n", dr_sign_key_id(k));
+	if (rc == 0)
+		rc = dr_key_audit("signing key", dr_sign_key_id(k), o.output,
+		    err);
 	dr_sign_key_free(k);
 	return rc;
 }

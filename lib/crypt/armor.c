@@ -5,7 +5,8 @@
 
 #define BEGIN   "-----BEGIN AGE ENCRYPTED FILE-----"
 #define END     "-----END AGE ENCRYPTED FILE-----"
-#define COLUMNS 64
+#define COLUMNS 64U
+#define PIECE   48U /* bytes in them */
 #define B64     sodium_base64_VARIANT_ORIGINAL
 
 static bool
@@ -35,7 +36,7 @@ int
 dr_armor_decode(const char *s, size_t len, struct dr_buf *out,
     struct dr_err *err)
 {
-	unsigned char piece[COLUMNS / 4 * 3];
+	unsigned char piece[PIECE];
 	const char *end = s + len, *nl;
 	bool begun = false, ended = false, last = false;
 	size_t n, got;
@@ -85,7 +86,7 @@ dr_armor_encode(const void *data, size_t len, struct dr_buf *out,
 	if (dr_buf_str(out, BEGIN "\n", err) == -1)
 		return -1;
 	for (; len > 0; p += n, len -= n) {
-		n = len < COLUMNS / 4 * 3 ? len : COLUMNS / 4 * 3;
+		n = len < PIECE ? len : PIECE;
 		sodium_bin2base64(text, sizeof(text), p, n, B64);
 		if (dr_buf_fmt(out, err, "%s\n", text) == -1)
 			return -1;

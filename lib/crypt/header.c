@@ -9,7 +9,8 @@
 #define VERSION_AGE "age-encryption.org/v1\n"
 #define VERSION_AES "drtools-seal/v1 aes-256-gcm\n"
 #define ARMOR       "-----BEGIN AGE ENCRYPTED FILE-----"
-#define COLUMNS     64
+#define COLUMNS     64U
+#define PIECE       48U /* bytes in them */
 #define B64         sodium_base64_VARIANT_ORIGINAL_NO_PADDING
 
 int
@@ -116,7 +117,7 @@ static int
 stanza_body(struct dr_stanza *st, const char *text, size_t len, size_t *at,
     struct dr_err *err)
 {
-	unsigned char piece[COLUMNS / 4 * 3];
+	unsigned char piece[PIECE];
 	const char *s;
 	size_t n, got, keep;
 
@@ -251,13 +252,13 @@ dr_header_stanza(struct dr_buf *out, const char *args,
 	if (dr_buf_fmt(out, err, "-> %s\n", args) == -1)
 		return -1;
 	do {
-		n = len < COLUMNS / 4 * 3 ? len : COLUMNS / 4 * 3;
+		n = len < PIECE ? len : PIECE;
 		sodium_bin2base64(text, sizeof(text), body, n, B64);
 		if (dr_buf_fmt(out, err, "%s\n", text) == -1)
 			return -1;
 		body += n;
 		len -= n;
-	} while (n == COLUMNS / 4 * 3);
+	} while (n == PIECE);
 	return 0;
 }
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/audit.h"
 #include "base/json.h"
+#include "base/opt.h"
 #include "crypt/keys.h"
 #include "crypt/minisign_format.h"
 #include "crypt/protect.h"
@@ -314,4 +316,26 @@ dr_key_fact_json(const struct dr_key_fact *k, const char *file,
 	if (dr_json_end(&j, err) == -1)
 		return -1;
 	return dr_buf_str(out, "\n", err);
+}
+
+int
+dr_key_audit(const char *kind, const char *public, const char *file,
+    struct dr_err *err)
+{
+	struct dr_buf what = { .max = 8192 };
+	struct dr_json j;
+	int rc = -1;
+
+	if (dr_common.audit == NULL)
+		return 0;
+	dr_json_init(&j, &what);
+	dr_json_object(&j, NULL);
+	dr_json_str(&j, "kind", kind);
+	dr_json_str(&j, "public", public);
+	dr_json_str(&j, "file", file != NULL ? file : "-");
+	dr_json_close(&j, '}');
+	if (dr_json_end(&j, err) == 0)
+		rc = dr_audit("make key", what.data, "ok", err);
+	dr_buf_free(&what);
+	return rc;
 }

@@ -52,4 +52,8 @@ int dr_key_fact_text(const struct dr_key_fact *, const char *file,
 int dr_key_fact_json(const struct dr_key_fact *, const char *file,
     struct dr_buf *out, struct dr_err *);
 
+/* Audit (base/audit.h) that a key was made: its public name and its file. */
+int dr_key_audit(const char *kind, const char *public, const char *file,
+    struct dr_err *);
+
 #endif /* !DR_CRYPT_KEYFILE_H */

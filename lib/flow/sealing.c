@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/audit.h"
+#include "base/json.h"
+#include "base/opt.h"
 #include "base/tty.h"
 #include "manifest/manifest.h"
 #include "stream/pump.h"
@@ -169,19 +172,44 @@ lent_free(struct dr_source *source)
 
 static const struct dr_source_ops lent_ops = { lent_read, lent_free };
 
+/* Who opened what: the input, the backup's id, and how it went. */
+static int
+audit(struct dr_input *in, const json_t *manifest, const char *result,
+    struct dr_err *err)
+{
+	struct dr_buf what = { .max = 8192 };
+	struct dr_json j;
+	int rc = -1;
+
+	if (dr_common.audit == NULL)
+		return 0;
+	dr_json_init(&j, &what);
+	dr_json_object(&j, NULL);
+	dr_json_str(&j, "input", dr_input_name(in));
+	if (manifest != NULL)
+		dr_json_str(&j, "id", dr_manifest_str(manifest, "id"));
+	dr_json_close(&j, '}');
+	if (dr_json_end(&j, err) == 0)
+		rc = dr_audit("open", what.data, result, err);
+	dr_buf_free(&what);
+	return rc;
+}
+
 int
 dr_unseal_stream(struct dr_input *in, struct dr_output *out,
     const struct dr_identities *ids, struct dr_err *err)
 {
 	struct lent lent = { .source = { .ops = &lent_ops } };
 	struct dr_source *open;
+	struct dr_err unsaid = { 0 };
 	json_t *manifest = NULL;
 	int rc = -1;
 
 	lent.from = dr_input_source(in);
-	if ((open = dr_unseal_new(&lent.source, ids, err)) == NULL)
-		return dr_err_wrap(err, "cannot open \"%s\"",
-		    dr_input_name(in));
+	if ((open = dr_unseal_new(&lent.source, ids, err)) == NULL) {
+		dr_err_wrap(err, "cannot open \"%s\"", dr_input_name(in));
+		goto out;
+	}
 	dr_progress_begin("opened", 0);
 	if (dr_pump(open, dr_output_sink(out), PUMP, err) == 0 &&
 	    (manifest = dr_input_manifest(in, err)) != NULL) {
@@ -189,6 +217,12 @@ dr_unseal_stream(struct dr_input *in, struct dr_output *out,
 		rc = dr_output_commit(out, manifest, err);
 	}
 	dr_progress_end();
+
+out:
+	if (rc == 0)
+		rc = audit(in, manifest, "ok", err);
+	else
+		(void)audit(in, manifest, err->msg, &unsaid);
 	json_decref(manifest);
 	dr_source_free(open);
 	return rc;

@@ -116,6 +116,11 @@ is "an encrypted one" \
 status 4 "a wrong passphrase" dr-key sign-public --passphrase-file pw e.key
 status 2 "a public key is no secret one" dr-key sign-public m.pub
 
+# --- audit -------------------------------------------------------------------
+dr-key new -q --audit log -o audited
+match "making a key is an act" '"act":"make key".*"public":"age1' log
+nomatch "without the secret" 'AGE-SECRET' log
+
 # --- show --------------------------------------------------------------------
 dr-key recipient key >rec
 status 0 "show" dr-key show key prot rec sign.pub m.key e.key f.minisig

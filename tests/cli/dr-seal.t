@@ -148,6 +148,12 @@ match "an identity open to others gets a warning" 'warning: .*open to other' \
     err
 chmod 600 key
 
+dr-seal -d -f --no-signature --audit log -i key -o env.out env.seal
+dr-seal -d -f --no-signature --audit log -i other -o x s1.age 2>err
+is "opening is an act, failing to as well" \
+    "$(grep -c '"act":"open".*"result":"ok"' log) $(grep -c \
+    '"result":"cannot open' log)" "1 1"
+
 # --- damage ------------------------------------------------------------------
 through() {
 	dr-seal -d -i key -o y <"$1"
