@@ -3,10 +3,10 @@
 # looks finished and is not, and the next run goes through.  (release only)
 . "${0%/*}/../lib.sh"
 . "${0%/*}/lib.sh"
-need dr-key dr-snap dr-pack dr-seal dr-push dr-pull zstd
+need dr-key dr-snap dr-pack dr-seal dr-push dr-pull dr-list dr-restore zstd
 . "${0%/*}/scenarios.sh"
 
-for name in ${FAULTS:-snap pack seal push pull key sign_key}; do
+for name in ${FAULTS:-$scenarios}; do
 	killed "$name"
 done
 done_testing

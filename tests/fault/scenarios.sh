@@ -1,6 +1,10 @@
 # scenarios.sh - small runs of each tool, for lib.sh.
 # shellcheck shell=sh disable=SC2046,SC2015,SC2154 # nothing, or -f
 
+# shellcheck disable=SC2034 # for the .t files
+scenarios='snap pack unpack seal unseal push pull list restore key sign_key
+    pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe'
+
 fix=$T/fix
 mkdir "$fix" "$fix/tree" "$fix/tree/sub" || exit 1
 cd "$fix" || exit 1
@@ -16,14 +20,18 @@ dr-snap -o in.tar tree &&
 	dr-seal -R to -o s.age p.zst &&
 	mkdir store &&
 	dr-push -n t -k sign.key --no-signature --input s.age store || exit 1
-rm -rf "$DR_STATE"
+rm -rf "$DR_STATE" || exit 1
+dr-pack -o p.zst -f --stream in.tar && mv p.zst p.stream &&
+	dr-pack -o p.zst -f in.tar && dr-seal -R to --stream -o s.stream p.zst &&
+	dr-list -n t -K sign.key.pub store >list || exit 1
 DR_STATE=$T/w/state
 export DR_STATE
 
 tool_of() {
 	case $1 in
 	key | sign_key) echo dr-key ;;
-	un*) echo "dr-${1#un}" ;;
+	un*) tool_of "${1#un}" ;;
+	*_pipe) tool_of "${1%_pipe}" ;;
 	*) echo "dr-$1" ;;
 	esac
 }
@@ -35,7 +43,7 @@ force() {
 # The same files as in tree, where a tar comes on standard input.
 same_tree() {
 	rm -rf x && mkdir x && tar -xf - -C x && rm -rf x/.drtools &&
-		diff -r --no-dereference "$fix/tree" x/tree && rm -rf x
+		diff -qr --no-dereference "$fix/tree" x/tree && rm -rf x
 }
 
 # A FILE without its FILE.json is taken for a body without end mark, and must
@@ -115,7 +123,8 @@ whole_push() {
 	for f in store/t/snap/*.json; do
 		[ -e "$f" ] || return 0
 	done
-	dr-pull -n t -K "$fix/sign.key.pub" --body store | cmp - "$fix/s.age"
+	dr-pull -n t -K "$fix/sign.key.pub" --stream store |
+		dr-seal -d -i "$fix/id" --body | cmp - "$fix/p.zst"
 }
 done_push() {
 	for f in store/t/snap/*.json; do
@@ -158,4 +167,82 @@ done_sign_key() {
 	[ -e key ] && [ -e key.pub ] && whole_sign_key &&
 		[ "$(dr-key sign-public key | tail -n 1)" = \
 		    "$(tail -n 1 key.pub)" ]
+}
+
+# Down a pipe, what is not whole must not have an end that says so.
+run_pack_pipe() {
+	dr-pack -j 2 --frame-size 64k --stream "$fix/in.tar" >out
+}
+whole_pack_pipe() {
+	! dr-pack -d --body <out >x 2>>why || cmp x "$fix/in.tar"
+}
+done_pack_pipe() {
+	dr-pack -d --body <out | cmp - "$fix/in.tar"
+}
+
+run_seal_pipe() {
+	dr-seal -R "$fix/to" --stream <"$fix/p.stream" >out
+}
+whole_seal_pipe() {
+	! dr-seal -d -i "$fix/id" --body <out >x 2>>why || cmp x "$fix/p.zst"
+}
+done_seal_pipe() {
+	dr-seal -d -i "$fix/id" --body <out | cmp - "$fix/p.zst"
+}
+
+run_unseal_pipe() {
+	dr-seal -d -i "$fix/id" --stream <"$fix/s.stream" >out
+}
+whole_unseal_pipe() {
+	! dr-pack -d --body <out >x 2>>why || cmp x "$fix/in.tar"
+}
+done_unseal_pipe() {
+	dr-pack -d --body <out | cmp - "$fix/in.tar"
+}
+
+set_push_pipe() {
+	mkdir store
+}
+run_push_pipe() {
+	dr-push -n t -k "$fix/sign.key" store <"$fix/s.stream"
+}
+whole_push_pipe() {
+	whole_push
+}
+done_push_pipe() {
+	done_push
+}
+
+run_pull_pipe() {
+	dr-pull -n t -K "$fix/sign.key.pub" --stream "$fix/store" >out
+}
+whole_pull_pipe() {
+	whole_seal_pipe
+}
+done_pull_pipe() {
+	done_seal_pipe
+}
+
+run_list() {
+	dr-list -n t -K "$fix/sign.key.pub" "$fix/store" >out
+}
+whole_list() {
+	:
+}
+done_list() {
+	cmp out "$fix/list"
+}
+
+# A tree that is not whole has a mark.
+run_restore() {
+	[ -z "$again" ] || rm -rf R
+	dr-restore -n t -i "$fix/id" -K "$fix/sign.key.pub" -D R "$fix/store"
+}
+whole_restore() {
+	[ ! -e R/tree ] || [ -e R/.drtools-restore-incomplete ] ||
+		diff -qr --no-dereference "$fix/tree" R/tree
+}
+done_restore() {
+	[ ! -e R/.drtools-restore-incomplete ] &&
+		diff -qr --no-dereference "$fix/tree" R/tree
 }
