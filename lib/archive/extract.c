@@ -2,6 +2,7 @@
 #include "archive/extract.h"
 
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/attrs.h"
 #include "archive/extract_int.h"
 #include "base/msg.h"
 
@@ -191,6 +193,7 @@ open_all(struct extract *x, const char *dir, struct dr_err *e)
 	x->root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x->root == -1)
 		return dr_err_sys(e, "cannot open the directory \"%s\"", dir);
+	x->inherits = fgetxattr(x->root, DR_ACL_DEFAULT, NULL, 0) > 0;
 	x->buf = malloc(EXTRACT_BUF);
 	x->path = malloc(EXTRACT_PATH_MAX + 1);
 	x->link = malloc(EXTRACT_PATH_MAX + 1);

@@ -37,6 +37,7 @@ struct extract {
 	bool heading;     /* the reader is at headers now */
 	uint64_t head;    /* bytes it took for them */
 	bool owners;      /* asked for, and may be */
+	bool inherits;    /* DIR has a default ACL, which new files get */
 	bool sync_each;   /* syncfs is not to be trusted here */
 	char *buf;
 

@@ -1,5 +1,6 @@
 /* extract_put.c - members onto the disk, below one directory. */
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/attrs.h"
 #include "archive/extract_int.h"
 #include "archive/restattr.h"
 #include "base/tty.h"
@@ -232,6 +234,8 @@ finish_file(struct extract *x, int fd, struct archive_entry *entry,
 		return -1;
 	if (x->owners && fchown(fd, o.uid, o.gid) == -1)
 		return dr_err_sys(e, "cannot set the owner of \"%s\"", x->path);
+	if (x->inherits)
+		(void)fremovexattr(fd, DR_ACL_ACCESS);
 	if (fchmod(fd, mode_of(x, entry)) == -1)
 		return dr_err_sys(e, "cannot set the mode of \"%s\"", x->path);
 	if (x->attrs.len > 0 &&
@@ -467,6 +471,10 @@ finish_dir(struct extract *x, const struct late *l, bool keep_in,
 	if (l->has_time) {
 		ts[1].tv_sec = l->mtime;
 		ts[1].tv_nsec = l->nsec;
+	}
+	if (x->inherits && l->path_len > 0) {
+		(void)fremovexattr(fd, DR_ACL_ACCESS);
+		(void)fremovexattr(fd, DR_ACL_DEFAULT);
 	}
 	if (x->owners && fchown(fd, l->uid, l->gid) == -1)
 		dr_err_sys(e, "cannot set the owner of \"%s\"", x->path);

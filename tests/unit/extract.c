@@ -516,6 +516,23 @@ test_round(void)
 	opts.owners = true;
 	opts.devices = false;
 	must(chmod("t/shut", 0755) == 0);
+
+	if (!acls)
+		return;
+	/* What new files inherit is not what the tar says. */
+	add('5', "a", NULL, NULL);
+	add('0', "a/b", NULL, "x");
+	end();
+	tmp_rm("d");
+	must(mkdir("d", 0755) == 0 &&
+	     setxattr("d", DR_ACL_DEFAULT, acl, sizeof(acl), 0) == 0);
+	OK(extract_to("d", 0, false) == 0 && facts.members == 2 &&
+	        getxattr("d/a", DR_ACL_ACCESS, NULL, 0) == -1 &&
+	        getxattr("d/a", DR_ACL_DEFAULT, NULL, 0) == -1 &&
+	        getxattr("d/a/b", DR_ACL_ACCESS, NULL, 0) == -1 &&
+	        stat("d/a/b", &st) == 0 && (st.st_mode & 07777) == 0644,
+	    "ACLs of the target are not inherited");
+	tar.len = 0;
 }
 
 /* --- streams -------------------------------------------------------------- */
