@@ -12,7 +12,7 @@
 #include "manifest/manifest.h"
 #include "stream/pump.h"
 
-#define INDEX_LEVEL 3
+#define INDEX_LEVEL 1 /* smaller than 3 here, where half is random digits */
 #define WORKERS_MAX 4
 
 int
