@@ -20,7 +20,8 @@
 #include "base/err.h"
 
 /*
- * Connect.  CONNINFO NULL or "": the PG* environment alone.  REPLICATION
+ * Connect, trying the hosts of CONNINFO in turn, each for connect_timeout
+ * where that is set.  CONNINFO NULL or "": the PG* environment alone.  REPLICATION
  * asks for a walsender of the physical kind; otherwise the database is
  * "postgres" where neither CONNINFO nor the environment names one.  APP is
  * the fallback_application_name.  SAME, if not NULL, is a connection whose
@@ -32,8 +33,9 @@ PGconn *dr_pg_connect(const char *conninfo, bool replication, const char *app,
 
 /*
  * Wait until the connection can be read, MS milliseconds at most (-1: no
- * limit), and take in what has come.  1 something came, 0 the time is over,
- * -1 stopped, or the connection is lost.
+ * limit), and take in what has come.  1 something came, 0 the time is over
+ * (with TLS it may be over sooner: look whether something came, and call
+ * again), -1 stopped, or the connection is lost.
  */
 int dr_pg_wait(PGconn *, int ms, struct dr_err *);
 

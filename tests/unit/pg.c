@@ -1,10 +1,15 @@
 /* What can be said of connections without a server. */
 #include "pg/conn.h"
 
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "tests/tap.h"
 
 static struct dr_err e;
@@ -18,6 +23,43 @@ fails(const char *conninfo, enum dr_cause cause)
 	c = dr_pg_connect(conninfo, true, "test", NULL, &e);
 	PQfinish(c);
 	return c == NULL && e.cause == cause;
+}
+
+/* A port that takes connections and never says a word; -1. */
+static int
+silent_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	/* Never closed: it must stay silent until the process ends. */
+	if (fd == -1 || bind(fd, (struct sockaddr *)&a, sizeof(a)) == -1 ||
+	    listen(fd, 5) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) == -1)
+		return -1;
+	return ntohs(a.sin_port);
+}
+
+static void
+silence(void)
+{
+	int64_t before = dr_monotonic();
+	char text[128];
+	int port = silent_port();
+
+	snprintf(text, sizeof(text),
+	    "host=127.0.0.1 port=%d user=u connect_timeout=1", port);
+	OK(port != -1 && fails(text, DR_ERETRY) &&
+	        strstr(e.msg, "connect_timeout") != NULL,
+	    "a server that says nothing: try later");
+	OK(dr_monotonic() - before < 5000000, "without waiting for long");
+	snprintf(text, sizeof(text),
+	    "host=127.0.0.1,127.0.0.1 port=%d,1 user=u connect_timeout=1",
+	    port);
+	OK(fails(text, DR_ERETRY) && strstr(e.msg, "refused") != NULL,
+	    "the host after it has its turn");
 }
 
 int
@@ -54,5 +96,6 @@ main(void)
 	    "a service that nobody defined");
 	OK(fails("host=127.0.0.1 port=99999999", DR_EFAIL),
 	    "a port that is none");
+	silence();
 	return DONE();
 }

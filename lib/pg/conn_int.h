@@ -1,0 +1,21 @@
+/*
+ * conn_int.h - what connecting and talking share; not for others.
+ */
+#ifndef DR_PG_CONN_INT_H
+#define DR_PG_CONN_INT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "pg/conn.h"
+
+/*
+ * TEXT, which may have several lines, as one: without the newline at its
+ * end, and without "ERROR:  " in front.
+ */
+void dr_pg_one_line(const char *text, char *out, size_t size);
+
+/* Poll the connection and the stop signals.  1 ready, 0 time over, -1. */
+int dr_pg_poll(PGconn *, short events, int ms, struct dr_err *);
+
+#endif /* !DR_PG_CONN_INT_H */
