@@ -74,12 +74,41 @@ static const struct field {
 	{ "stream", F_OBJECT, false, NULL },
 	{ "stream.members", F_COUNT, false, NULL },
 	{ "stream.bytes", F_COUNT, false, NULL },
+	{ "pg.standby", F_TRUTH, false, NULL },
+	{ "pg.tablespaces", F_COUNT, false, NULL },
+	{ "pg.wal_segment_size", F_COUNT, false, NULL },
+	{ "pg.page_checksums", F_TRUTH, false, NULL },
+	{ "pg.checksums_verified", F_TRUTH, false, NULL },
+	{ "pg.group_access", F_TRUTH, false, NULL },
+	{ "pg.settings", F_OBJECT, false, NULL },
+	{ "pg.settings.max_connections", F_COUNT, false, NULL },
+	{ "pg.settings.max_worker_processes", F_COUNT, false, NULL },
+	{ "pg.settings.max_wal_senders", F_COUNT, false, NULL },
+	{ "pg.settings.max_prepared_transactions", F_COUNT, false, NULL },
+	{ "pg.settings.max_locks_per_transaction", F_COUNT, false, NULL },
+	{ "pg.locale", F_OBJECT, false, NULL },
+	{ "pg.locale.encoding", F_TEXT, false, NULL },
+	{ "pg.locale.provider", F_TEXT, false, NULL },
+	{ "pg.locale.name", F_TEXT, false, NULL },
+	{ "pg.locale.collate", F_TEXT, false, NULL },
+	{ "pg.locale.ctype", F_TEXT, false, NULL },
+	{ "pg.locale.version", F_TEXT, false, NULL },
+	{ "files", F_OBJECT, false, NULL },
+	{ "files.members", F_COUNT, false, NULL },
+	{ "files.bytes", F_COUNT, false, NULL },
+	{ "files.changed.count", F_COUNT, false, NULL },
+	{ "files.vanished.count", F_COUNT, false, NULL },
+	{ "files.unreadable.count", F_COUNT, false, NULL },
+	{ "stream", F_OBJECT, false, NULL },
+	{ "stream.members", F_COUNT, false, NULL },
+	{ "stream.bytes", F_COUNT, false, NULL },
 	{ "raw_size", F_COUNT, false, NULL },
 	{ "pack", F_OBJECT, false, NULL },
 	{ "pack.codec", F_TEXT, false, NULL },
 	{ "pack.level", F_COUNT, false, NULL },
 	{ "pack.frame_size", F_COUNT, false, NULL },
 	{ "pack.frames", F_COUNT, false, NULL },
+	{ "pack.members", F_TRUTH, false, NULL },
 	{ "seal", F_OBJECT, false, NULL },
 	{ "seal.format", F_TEXT, false, NULL },
 	{ "seal.recipient_count", F_COUNT, false, NULL },
@@ -241,9 +270,10 @@ labels_ok(json_t *v)
 
 	if (!json_is_object(v) || json_object_size(v) > LIST_MAX)
 		return false;
-	json_object_foreach(v, key,
-	    text) if (!key_ok(key) || !json_is_string(text) ||
-	              !text_ok(json_string_value(text))) return false;
+	json_object_foreach(v, key, text)
+		if (!key_ok(key) || !json_is_string(text) ||
+		    !text_ok(json_string_value(text)))
+			return false;
 	return true;
 }
 
@@ -255,8 +285,7 @@ list_ok(const json_t *v, enum form form)
 
 	if (!json_is_array(v))
 		return false;
-	json_array_foreach(v, i, entry)
-	{
+	json_array_foreach(v, i, entry) {
 		if (form == F_LINKS) {
 			if (!link_ok(entry))
 				return false;
@@ -312,11 +341,13 @@ bounded(json_t *v, int depth)
 	if (json_is_array(v)) {
 		if (json_array_size(v) > LIST_MAX)
 			return false;
-		json_array_foreach(v, i,
-		    entry) if (!bounded(entry, depth + 1)) return false;
+		json_array_foreach(v, i, entry)
+			if (!bounded(entry, depth + 1))
+				return false;
 	} else if (json_is_object(v)) {
-		json_object_foreach(v, key,
-		    entry) if (!bounded(entry, depth + 1)) return false;
+		json_object_foreach(v, key, entry)
+			if (!bounded(entry, depth + 1))
+				return false;
 	}
 	return true;
 }
