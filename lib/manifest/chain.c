@@ -99,8 +99,7 @@ abandons(const struct dr_link *l, const char *id, const char *sha256)
 	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(l->abandoned, i, entry)
-	{
+	json_array_foreach(l->abandoned, i, entry) {
 		const char *aid =
 		    json_string_value(json_object_get(entry, "id"));
 		const char *sha =
