@@ -228,12 +228,9 @@ dr_sign_key_write(const struct dr_sign_key *k, const char *file,
 	    sizeof(*f), B64);
 	n += strlen(text + n);
 	text[n++] = '\n';
-	if (dr_file_put(file, 0600, how, text, n, err) == -1)
-		goto out;
-	rc = dr_file_put(pub, 0644, how, pub_text.data, pub_text.len, err);
-	/* Half a pair would only be in the way of the next attempt. */
-	if (rc == -1 && how == DR_FILE_NEW)
-		(void)unlink(file);
+	if (dr_file_put(file, 0600, how, text, n, err) == 0)
+		rc = dr_file_put(pub, 0644, how, pub_text.data, pub_text.len,
+		    err);
 
 out:
 	free(pub);
