@@ -189,7 +189,7 @@ locale(PGconn *sql, json_t *manifest, struct dr_err *err)
 	    v >= 150000 ? ", CASE datlocprovider WHEN 'c' THEN 'libc' "
 	                  "WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END, "
 	                  "datcollversion"
-	                : "",
+	                : ", 'libc'",
 	    v >= 170000   ? ", datlocale"
 	    : v >= 150000 ? ", daticulocale"
 	                  : "");
