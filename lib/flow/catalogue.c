@@ -359,6 +359,12 @@ latest(const struct dr_backups *all, struct dr_err *err)
 			continue;
 		if (all->v[i].manifest != NULL)
 			return &all->v[i];
+		if (all->v[i].bad.cause != DR_EDATA) {
+			/* It may be whole: this is not the time to take
+			 * another for it. */
+			*err = all->v[i].bad;
+			return NULL;
+		}
 		dr_warn("passing over backup %s: %s", all->v[i].id,
 		    all->v[i].bad.msg);
 	}

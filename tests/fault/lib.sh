@@ -55,6 +55,9 @@ judge() {
 		[ "$4" -eq 137 ] || trouble "$1" "$2" "$3" "status $4"
 	elif [ "$4" -gt 125 ]; then
 		trouble "$1" "$2" "$3" "died, status $4"
+	elif [ "$4" -eq 2 ] || [ "$4" -eq 4 ]; then
+		# Neither the command line nor the data is at fault.
+		trouble "$1" "$2" "$3" "status $4"
 	elif [ "$4" -ne 0 ]; then
 		[ "$(grep -c "^$tool: error: " "$T/err")" -eq 1 ] ||
 			trouble "$1" "$2" "$3" "not one error line"

@@ -2,8 +2,8 @@
 # shellcheck shell=sh disable=SC2046,SC2015,SC2154 # nothing, or -f
 
 # shellcheck disable=SC2034 # for the .t files
-scenarios='snap pack unpack seal unseal push pull list restore key sign_key
-    pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe'
+scenarios='snap pack unpack seal unseal push pull list verify deep restore
+    key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe'
 
 fix=$T/fix
 mkdir "$fix" "$fix/tree" "$fix/tree/sub" || exit 1
@@ -23,13 +23,16 @@ dr-snap -o in.tar tree &&
 rm -rf "$DR_STATE" || exit 1
 dr-pack -o p.zst -f --stream in.tar && mv p.zst p.stream &&
 	dr-pack -o p.zst -f in.tar && dr-seal -R to --stream -o s.stream p.zst &&
-	dr-list -n t -K sign.key.pub store >list || exit 1
+	dr-list -n t -K sign.key.pub store >list &&
+	dr-verify -n t -K sign.key.pub store >verified &&
+	dr-verify --deep -n t -i id -K sign.key.pub store >deep || exit 1
 DR_STATE=$T/w/state
 export DR_STATE
 
 tool_of() {
 	case $1 in
 	key | sign_key) echo dr-key ;;
+	deep) echo dr-verify ;;
 	un*) tool_of "${1#un}" ;;
 	*_pipe) tool_of "${1%_pipe}" ;;
 	*) echo "dr-$1" ;;
@@ -231,6 +234,27 @@ whole_list() {
 }
 done_list() {
 	cmp out "$fix/list"
+}
+
+run_verify() {
+	dr-verify -n t -K "$fix/sign.key.pub" "$fix/store" >out
+}
+whole_verify() {
+	:
+}
+done_verify() {
+	cmp out "$fix/verified"
+}
+
+run_deep() {
+	dr-verify --deep -n t -i "$fix/id" -K "$fix/sign.key.pub" \
+	    "$fix/store" >out
+}
+whole_deep() {
+	:
+}
+done_deep() {
+	cmp out "$fix/deep"
 }
 
 # A tree that is not whole has a mark.
