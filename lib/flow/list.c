@@ -132,7 +132,8 @@ fill(struct row *r, const char *set, const struct dr_backup *b)
 static void
 json_part(struct dr_json *j, const char *key, const json_t *value)
 {
-	char *text = json_dumps(value, JSON_COMPACT);
+	/* Control characters beyond ASCII must not reach a terminal. */
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (text != NULL)
 		dr_json_raw(j, key, text);
