@@ -110,7 +110,7 @@ fake
 printf x >>"$T/p"
 status 4 'a byte too many' restore "$T/p"
 ok 'no pg_control' untouched
-match 'the marker stays' 'not a whole data directory' \
+match 'the marker stays' 'What lies here is not whole' \
     "$T/r/.drtools-restore-incomplete"
 status 2 'and is known again' dr-restore -D "$T/r" "$T/p"
 match 'by a hint' 'remove it and restore again' "$T/err"
