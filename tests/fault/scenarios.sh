@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2046,SC2015,SC2154 # nothing, or -f
 
 # shellcheck disable=SC2034 # for the .t files
-scenarios='snap pack unpack seal unseal push pull list verify deep restore
+scenarios='snap pack unpack seal unseal push pull list verify deep restore cluster
     key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe'
 
 fix=$T/fix
@@ -25,7 +25,9 @@ dr-pack -o p.zst -f --stream in.tar && mv p.zst p.stream &&
 	dr-pack -o p.zst -f in.tar && dr-seal -R to --stream -o s.stream p.zst &&
 	dr-list -n t -K sign.key.pub store >list &&
 	dr-verify -n t -K sign.key.pub store >verified &&
-	dr-verify --deep -n t -i id -K sign.key.pub store >deep || exit 1
+	dr-verify --deep -n t -i id -K sign.key.pub store >deep &&
+	python3 "$top/tests/fakepg.py" pg CRC32C spaces &&
+	dr-pack -l 1 --frame-size 64k -o pg.zst pg || exit 1
 DR_STATE=$T/w/state
 export DR_STATE
 
@@ -35,6 +37,7 @@ tool_of() {
 	deep) echo dr-verify ;;
 	un*) tool_of "${1#un}" ;;
 	*_pipe) tool_of "${1%_pipe}" ;;
+	cluster) echo dr-restore ;;
 	*) echo "dr-$1" ;;
 	esac
 }
@@ -269,4 +272,21 @@ whole_restore() {
 done_restore() {
 	[ ! -e R/.drtools-restore-incomplete ] &&
 		diff -qr --no-dereference "$fix/tree" R/tree
+}
+
+# A cluster that is not whole has the mark, and no pg_control until the rest
+# is there.
+run_cluster() {
+	[ -z "$again" ] || rm -rf R ts
+	dr-restore -j 2 --tablespace "16384=$PWD/ts" -D R "$fix/pg.zst"
+}
+whole_cluster() {
+	[ -e R/global/pg_control ] || return 0
+	tar -xOf "$fix/pg" base/1/1259 | cmp - R/base/1/1259 &&
+		[ -e R/recovery.signal ] && [ -L R/pg_tblspc/16384 ] &&
+		[ -s ts/PG_15_1/5/1 ]
+}
+done_cluster() {
+	[ ! -e R/.drtools-restore-incomplete ] && [ -e R/global/pg_control ] &&
+		whole_cluster
 }
