@@ -3,7 +3,8 @@
 
 # shellcheck disable=SC2034 # for the .t files
 scenarios='snap pack unpack seal unseal push pull list verify deep restore cluster
-    key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe'
+    key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe
+    exec stdin push_two audited'
 
 fix=$T/fix
 mkdir "$fix" "$fix/tree" "$fix/tree/sub" || exit 1
@@ -35,6 +36,8 @@ tool_of() {
 	case $1 in
 	key | sign_key) echo dr-key ;;
 	deep) echo dr-verify ;;
+	exec | stdin) echo dr-snap ;;
+	push_two | audited) echo dr-push ;;
 	un*) tool_of "${1#un}" ;;
 	*_pipe) tool_of "${1%_pipe}" ;;
 	cluster) echo dr-restore ;;
@@ -126,6 +129,7 @@ run_push() {
 	    store
 }
 whole_push() {
+	[ -d store ] || return 0
 	for f in store/t/snap/*.json; do
 		[ -e "$f" ] || return 0
 	done
@@ -258,6 +262,76 @@ whole_deep() {
 }
 done_deep() {
 	cmp out "$fix/deep"
+}
+
+# What a command gives.
+run_exec() {
+	dr-snap $(force out) -o out --exec num -- cat "$fix/tree/sub/num"
+}
+whole_exec() {
+	[ ! -e out ] && [ ! -e out.json ] ||
+		[ "$(tar -xOf out num/00000000 | cksum)" = \
+		    "$(cksum <"$fix/tree/sub/num")" ]
+}
+done_exec() {
+	[ -e out.json ] && whole_exec
+}
+
+run_stdin() {
+	dr-snap $(force out) -o out --stdin num <"$fix/tree/sub/num"
+}
+whole_stdin() {
+	whole_exec
+}
+done_stdin() {
+	done_exec
+}
+
+# One store is enough; what is in one is whole.  The same backup once more
+# goes only where it was before: that is 3, and another tool's to mend.
+set_push_two() {
+	mkdir store two
+}
+run_push_two() {
+	dr-push -n t -k "$fix/sign.key" --require 1 --no-signature \
+	    --input "$fix/s.age" store two
+	st=$?
+	[ -z "$again" ] || [ $st -ne 3 ] || st=0
+	return $st
+}
+whole_push_two() {
+	for f in two/t/snap/*.json; do
+		[ ! -e "$f" ] ||
+			dr-pull -n t -K "$fix/sign.key.pub" --stream two |
+			dr-seal -d -i "$fix/id" --body |
+			cmp - "$fix/p.zst" || return 1
+	done
+	whole_push
+}
+done_push_two() {
+	n_=0
+	for f in store/t/snap/*.json two/t/snap/*.json; do
+		[ ! -e "$f" ] || n_=$((n_ + 1))
+	done
+	[ $n_ -eq 2 ] || { [ $n_ -eq 1 ] && [ "$again" != "" ]; } || return 1
+	whole_push_two
+}
+
+# Acts are written down, and counted; where that fails a warning says so.
+set_audited() {
+	mkdir store metrics
+}
+run_audited() {
+	DR_AUDIT=audit DR_METRICS_DIR=metrics run_push
+}
+whole_audited() {
+	whole_push
+}
+done_audited() {
+	grep -q '^dr-push: warning: ' "$T/err" || {
+		grep -q '"result":"ok"' audit &&
+			[ "$(find metrics -name '*.prom')" != "" ]
+	} && done_push
 }
 
 # A tree that is not whole has a mark.
