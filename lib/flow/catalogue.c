@@ -195,25 +195,19 @@ read_one(struct dr_store *store, const char *set,
 	    &len, &sig, &sig_len, b->signer, &b->bad);
 	if (rc == 0) /* since it was listed */
 		dr_err_set(&b->bad, DR_EDATA, "\"%s\" is gone", name);
-	if (rc != 1)
-		goto out;
-	if (dr_sha256_hex(data, len, b->sha256, err) == -1) {
-		rc = -1;
-		goto out;
+	if (rc == 1 && dr_sha256_hex(data, len, b->sha256, &b->bad) == 0) {
+		if (len == 0 || data[len - 1] != '\n')
+			dr_err_set(&b->bad, DR_EDATA,
+			    "\"%s\" does not end with a newline", name);
+		else
+			b->manifest =
+			    dr_manifest_parse(data, len, name, &b->bad);
 	}
-	if (len == 0 || data[len - 1] != '\n')
-		dr_err_set(&b->bad, DR_EDATA,
-		    "\"%s\" does not end with a newline", name);
-	else
-		b->manifest = dr_manifest_parse(data, len, name, &b->bad);
 	if (b->manifest != NULL && bind(b->manifest, set, b->id, name,
 	                               b->signer, b->sha256, &b->bad) == -1) {
 		json_decref(b->manifest);
 		b->manifest = NULL;
 	}
-	rc = 1;
-
-out:
 	free(data);
 	free(sig);
 	free(name);
