@@ -1,7 +1,7 @@
 #!/bin/sh
 # dr-list: the table, the JSON lines, the members.
 . "${0%/*}/../lib.sh"
-need dr-snap dr-seal dr-pack dr-key dr-push python3
+need dr-snap dr-seal dr-pack dr-key dr-push dr-pull minisign python3
 
 cd "$T" || exit 1
 dr-key new -o id 2>/dev/null
@@ -118,6 +118,29 @@ status 0 "from the second store" dr-list --members -n one -i id none b
 match "with a warning" 'warning: .*none' err
 status 2 "members need a set" dr-list --members a
 status 2 "-b needs members" dr-list -n one -b "$id" a
+
+# --- pruned -------------------------------------------------------------------------
+cp -a b q
+note_=q/one/snap/$id.pruned.json
+echo "{\"drtools\":1,\"set\":\"one\",\"id\":\"$id\"}" >"$note_"
+status 0 "a note of pruning that is not signed" dr-list -n one q
+nomatch "does not count" pruned out
+match "and is talked about" 'not signed' err
+ok "one signed by minisign" minisign -S -s "$DR_STATE/sign.key" \
+    -m "$note_" -t "one/snap/$id.pruned.json"
+status 0 "one that is" dr-list -n one q
+match "does" "^$id .* pruned$" out
+status 0 "as JSON" dr-list --json -n one q
+is "too" "$(each 'o["pruned"]')" True
+status 1 "its members" dr-list --members -n one -b "$id" -i id q
+match "are gone" 'was pruned' err
+status 1 "it is not the latest" dr-pull -n one --manifest q
+sed "s/$id/20200101T000000Z-000000/" "$note_" >x
+cp x "$note_"
+ok "one about another" minisign -S -s "$DR_STATE/sign.key" \
+    -m "$note_" -t "one/snap/$id.pruned.json"
+status 0 "signed all the same" dr-list -n one q
+nomatch "does not count" pruned out
 
 # --- what cannot be trusted ---------------------------------------------------------
 cp -a a c
