@@ -148,7 +148,7 @@ manifest = {
     "complete": True,
     "started": "2026-11-20T12:00:00Z", "host": "h", "labels": {},
     "pg": {"version": "15.0", "system_id": "7000000000000000000",
-           "wal": wrong != "nowal"},
+           "wal": wrong != "nowal", "group_access": wrong == "group"},
     "object": {"name": out.rsplit("/", 1)[-1], "size": len(data),
                "sha256": hashlib.sha256(data).hexdigest()},
 }

@@ -8,6 +8,7 @@
 #include "archive/tarwalk.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/msg.h"
 #include "base/num.h"
 #include "base/tty.h"
 #include "codec/pack.h"
@@ -314,7 +315,8 @@ walk(struct deep *d, struct dr_source *tar, struct dr_err *err)
 	if ((w = dr_tarwalk_new(&ops, d, err)) == NULL)
 		goto out;
 	while ((n = dr_source_fill(tar, buf, STEP, err)) > 0) {
-		if (dr_tarwalk_add(w, buf, (size_t)n, err) == -1)
+		if (dr_check_stop(err) == -1 ||
+		    dr_tarwalk_add(w, buf, (size_t)n, err) == -1)
 			goto out;
 		dr_progress(done += (uint64_t)n);
 	}

@@ -65,6 +65,14 @@ status 0 'audit and metrics' dr-restore -D "$T/v2" --audit "$T/audit" \
 match 'an audit line' '"act":"restore".*"result":"ok"' "$T/audit"
 match 'a metric' '^drtools_restore_bytes.* [1-9]' "$T/dr-restore_none.prom"
 
+fake CRC32C group
+for f in b p; do
+	status 0 "with group access ($f)" restore "$T/$f"
+	is "  the group may read ($f)" \
+	    "$(stat -c %a "$T/r" "$T/r/base" "$T/r/base/1/1259" | tr '\n' ' ')" \
+	    '750 750 640 '
+done
+
 fake CRC32C spaces
 status 2 'a tablespace whose place is in use' \
     restore --tablespace "16384=$T/home/.." "$T/p"
