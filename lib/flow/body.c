@@ -250,7 +250,6 @@ dr_body_tar(struct dr_body *b, const struct dr_identities *ids, int workers,
 			return NULL;
 		}
 	}
-	s = &top->source;
 	if (is_packed(top->buf, top->len)) {
 		s = dr_unpack_new(&top->source, workers, false, err);
 		if (s == NULL) {
