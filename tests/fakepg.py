@@ -53,6 +53,8 @@ if wrong == "spaces":
     files["pg_tblspc/16384/PG_15_1/5/1"] = b"t" * 3000
     files["tablespace_map"] = b"16384 /nowhere/a\\\\b\n"
 order = sorted(files)
+if wrong == "oddly":
+    order = order[::-1]
 
 # --- backup_manifest
 entries = []

@@ -279,6 +279,7 @@ first_member(void *arg, const struct dr_member *m, struct dr_err *err)
 	if (*kind != NULL)
 		return 0;
 	if (strcmp(m->path, "backup_label") == 0 ||
+	    strcmp(m->path, "PG_VERSION") == 0 ||
 	    strncmp(m->path, "pg_tblspc/", 10) == 0)
 		*kind = "pg";
 	else if (slash != NULL && strcmp(slash, piece) == 0 && m->type == '0')

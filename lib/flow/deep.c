@@ -335,6 +335,7 @@ dr_deep(struct dr_body *body, const struct dr_identities *ids, int workers,
 {
 	struct deep d = { .facts = facts };
 	struct dr_source *tar;
+	const json_t *m;
 	const char *kind;
 	bool pg;
 	int rc = -1;
@@ -348,6 +349,16 @@ dr_deep(struct dr_body *body, const struct dr_identities *ids, int workers,
 	    walk(&d, tar, err) == -1 ||
 	    dr_source_drain(dr_body_proof(body), err) == -1)
 		goto out;
+	if ((m = dr_body_manifest(body, err)) == NULL)
+		goto out;
+	if (pg != (strcmp(dr_manifest_str(m, "kind"), "pg") == 0)) {
+		dr_err_set(err, DR_EPARTIAL,
+		    "the stream did not look like what it is, a backup of "
+		    "kind %s",
+		    dr_manifest_str(m, "kind"));
+		dr_err_hint(err, "write it to a file (-o) and verify that");
+		goto out;
+	}
 	rc = pg ? settle(&d, body, err) : 0;
 
 out:

@@ -129,6 +129,14 @@ mkdir "$T/full" && : >"$T/full/x"
 status 2 'a directory in use' dr-restore -D "$T/full" "$T/b"
 is 'is left alone' "$(ls -A "$T/full")" x
 
+fake CRC32C oddly
+rm -rf "$T/r"
+sh -c "dr-pack -d --stream '$T/p' | dr-restore -D '$T/r' -" 2>"$T/err"
+is 'a stream that begins oddly' $? 4
+match 'is no cluster before it says so' 'looked like a backup of kind files' \
+    "$T/err"
+ok 'and the marker stays' test -e "$T/r/.drtools-restore-incomplete"
+
 # --- trees and streams -------------------------------------------------------
 mkdir -p "$T/src/d"
 echo hello >"$T/src/d/f"
