@@ -61,7 +61,8 @@ while [ $run -lt "$runs" ]; do
 	st=$?
 	after=$(manifests)
 	case $st:$((after - before)) in
-	0:1) whole=$((whole + 1)) ;;
+	# With one that an earlier kill had kept from being published.
+	0:1 | 0:2) whole=$((whole + after - before)) ;;
 	[1-9]*:0) ;;
 	# Killed between the commit and the end: the backup is whole.
 	129:1 | 137:1 | 143:1) whole=$((whole + 1)) ;;
@@ -71,7 +72,7 @@ while [ $run -lt "$runs" ]; do
 		    "$before manifests before, $after after: $(cat e4)"
 		;;
 	esac
-	if ! dr-verify store >vout 2>verr; then
+	if [ "$after" -gt 0 ] && ! dr-verify store >vout 2>verr; then
 		broken=$((broken + 1))
 		note "run $run: $3 to stage $1 after $2 s: $(cat vout verr)"
 	fi
