@@ -391,9 +391,13 @@ make_node(struct extract *x, int at, const char *name, mode_t kind,
 	dev_t dev = kind == S_IFIFO ? 0 : archive_entry_rdev(entry);
 	int r;
 
-	if (kind != S_IFIFO && (!x->opts->devices || geteuid() != 0))
-		return dr_err_set(e, DR_EDATA,
-		    "the tar has a device node: \"%s\"", x->path);
+	if (kind != S_IFIFO && (!x->opts->devices || geteuid() != 0)) {
+		dr_err_set(e, DR_EDATA, "the tar has a device node: \"%s\"",
+		    x->path);
+		return dr_err_hint(e, "where it belongs there, open the backup "
+		                      "(dr-seal -d, dr-pack -d --body) and let "
+		                      "tar unpack it");
+	}
 	r = mknodat(at, name, kind | 0600, dev);
 	if (r == -1 && errno == EEXIST && take_away(x, at, name) == 0)
 		r = mknodat(at, name, kind | 0600, dev);

@@ -404,8 +404,8 @@ dr_unhex(const char *s, size_t n, void *out)
 	if (strspn(s, "0123456789abcdef") != 2 * n || s[2 * n] != '\0')
 		return false;
 	for (size_t i = 0; i < n; i++)
-		b[i] = (unsigned char)(hex_value(s[2 * i]) << 4 |
-		                       hex_value(s[2 * i + 1]));
+		b[i] = (unsigned char)((unsigned)hex_value(s[2 * i]) << 4 |
+		                       (unsigned)hex_value(s[2 * i + 1]));
 	return true;
 }
 

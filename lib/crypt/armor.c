@@ -1,4 +1,5 @@
 #include "crypt/armor.h"
+#include "crypt/base64.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -60,8 +61,8 @@ dr_armor_decode(const char *s, size_t len, struct dr_buf *out,
 		} else {
 			/* Only the last line may be short, and none empty. */
 			if (last || n == 0 || n > COLUMNS ||
-			    sodium_base642bin(piece, sizeof(piece), s, n, NULL,
-			        &got, NULL, B64) != 0)
+			    dr_unbase64(piece, sizeof(piece), s, n, B64,
+			        &got) != 0)
 				goto bad;
 			last = got < sizeof(piece);
 			if (dr_buf_add(out, piece, got, err) == -1)

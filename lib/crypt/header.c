@@ -1,4 +1,5 @@
 #include "crypt/header.h"
+#include "crypt/base64.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -124,8 +125,8 @@ stanza_body(struct dr_stanza *st, const char *text, size_t len, size_t *at,
 	do {
 		if (!line(text, len, at, &s, &n))
 			return malformed(err, "a stanza's body has no end");
-		if (n > COLUMNS || sodium_base642bin(piece, sizeof(piece), s, n,
-		                       NULL, &got, NULL, B64) != 0)
+		if (n > COLUMNS ||
+		    dr_unbase64(piece, sizeof(piece), s, n, B64, &got) != 0)
 			return malformed(err, "a stanza's body is no base64");
 		if (st->body_len < DR_STANZA_BODY) {
 			keep = DR_STANZA_BODY - st->body_len;
@@ -180,8 +181,7 @@ dr_header_parse(struct dr_header *h, const char *text, size_t len,
 	}
 	h->mac_len = (size_t)(s + 3 - text);
 	if (at != len || n != 3 + 1 + 43 || s[3] != ' ' ||
-	    sodium_base642bin(h->mac, sizeof(h->mac), s + 4, n - 4, NULL, &got,
-	        NULL, B64) != 0 ||
+	    dr_unbase64(h->mac, sizeof(h->mac), s + 4, n - 4, B64, &got) != 0 ||
 	    got != sizeof(h->mac)) {
 		malformed(err, "its MAC is no MAC");
 		goto fail;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "crypt/base64.h"
 #include "crypt/keys.h"
 #include "crypt/minisign_format.h"
 #include "crypt/secret.h"
@@ -41,8 +42,7 @@ dr_ms_base64(const char *s, size_t n, unsigned char *out, size_t size)
 {
 	size_t got;
 
-	return sodium_base642bin(out, size, s, n, NULL, &got, NULL, B64) == 0 &&
-	       got == size;
+	return dr_unbase64(out, size, s, n, B64, &got) == 0 && got == size;
 }
 
 bool

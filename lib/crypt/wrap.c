@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "crypt/aead.h"
+#include "crypt/base64.h"
 #include "crypt/header.h"
 #include "crypt/keys.h"
 #include "crypt/secret.h"
@@ -64,8 +65,8 @@ x25519_open(const struct dr_stanza *st, enum dr_cipher cipher,
 	int rc;
 
 	if (st->args != 2 || st->arg_len[1] != B64_32 - 1 ||
-	    sodium_base642bin(share, sizeof(share), st->arg[1], st->arg_len[1],
-	        NULL, &got, NULL, B64) != 0 ||
+	    dr_unbase64(share, sizeof(share), st->arg[1], st->arg_len[1], B64,
+	        &got) != 0 ||
 	    got != sizeof(share) || st->body_len != key_len(cipher) + DR_TAG)
 		return dr_err_set(err, DR_EDATA,
 		    "an X25519 stanza of the seal's header is malformed");
@@ -166,8 +167,8 @@ dr_header_open_passphrase(const struct dr_header *h, const char *pass,
 	/* Beside a passphrase there can be no other recipient. */
 	if (h->cipher != DR_CIPHER_AGE || h->n != 1 || !is(st, "scrypt") ||
 	    st->args != 3 ||
-	    sodium_base642bin(salt, sizeof(salt), st->arg[1], st->arg_len[1],
-	        NULL, &got, NULL, B64) != 0 ||
+	    dr_unbase64(salt, sizeof(salt), st->arg[1], st->arg_len[1], B64,
+	        &got) != 0 ||
 	    got != sizeof(salt) || (factor = work_factor(st)) == 0 ||
 	    st->body_len != 16 + DR_TAG)
 		return dr_err_set(err, DR_EDATA,

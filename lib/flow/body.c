@@ -317,7 +317,9 @@ dr_body_kind(struct dr_body *b, const struct dr_identities *ids, int workers,
 	struct dr_tarwalk *walk;
 	int rc;
 
-	if (b->manifest != NULL)
+	/* A tar of somebody else's is "stream" to us until it is looked at. */
+	if (b->manifest != NULL &&
+	    strcmp(dr_manifest_str(b->manifest, "kind"), "stream") != 0)
 		return dr_manifest_str(b->manifest, "kind");
 	if (dr_body_tar(b, ids, workers, err) == NULL ||
 	    (walk = dr_tarwalk_new(&ops, &kind, err)) == NULL)
@@ -326,7 +328,9 @@ dr_body_kind(struct dr_body *b, const struct dr_identities *ids, int workers,
 	dr_tarwalk_free(walk);
 	if (rc == -1)
 		return NULL;
-	return kind != NULL ? kind : "files";
+	if (kind == NULL || (b->manifest != NULL && strcmp(kind, "pg") == 0))
+		return "files";
+	return kind;
 }
 
 /* --- anywhere in it ------------------------------------------------------- */

@@ -279,8 +279,7 @@ look_new(struct dr_source *in, struct head *head, struct dr_err *err)
 
 /* Say what is wrong in terms of what was given to us. */
 static void
-explain(const char *name, const struct head *head, bool foreign,
-    struct dr_err *err)
+explain(const char *name, const struct head *head, struct dr_err *err)
 {
 	if (err->cause != DR_EDATA)
 		return;
@@ -290,9 +289,7 @@ explain(const char *name, const struct head *head, bool foreign,
 	} else if (head->n >= 4 && !is_packed(head)) {
 		dr_err_clear(err);
 		dr_err_set(err, DR_EDATA, "%s is not packed", name);
-	} else if (!foreign)
-		dr_err_hint(err,
-		    "bytes of another tool's making need --foreign");
+	}
 }
 
 static int
@@ -340,7 +337,7 @@ dr_unpack_stream(struct dr_input *in, struct dr_output *out, int workers,
 	dr_progress_end();
 	dr_source_free(un);
 	if (rc == -1) {
-		explain(dr_input_name(in), &head, foreign, err);
+		explain(dr_input_name(in), &head, err);
 		return -1;
 	}
 	return finish_unpack(in, out, foreign, err);

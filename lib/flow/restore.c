@@ -39,7 +39,10 @@ may(const json_t *m, const char *kind, const struct dr_restore_opts *o,
 {
 	const char *is = dr_manifest_str(m, "kind");
 
-	if (is == NULL || strcmp(is, kind) != 0) {
+	/* A foreign tar of files is a stream to whoever wrote the manifest. */
+	if (is == NULL ||
+	    (strcmp(is, kind) != 0 &&
+	        (strcmp(is, "stream") != 0 || strcmp(kind, "files") != 0))) {
 		dr_err_set(err, DR_EDATA,
 		    "the stream looked like a backup of kind %s, but is of "
 		    "kind %s",

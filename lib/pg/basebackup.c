@@ -155,6 +155,21 @@ command(const struct run *r, struct dr_buf *sql, struct dr_err *err)
 }
 
 /*
+ * A server that waits for its archiver does not see that its client went
+ * away: tell it.
+ */
+static void
+cancel(PGconn *conn)
+{
+	PGcancel *c = PQgetCancel(conn);
+	char why[256];
+
+	if (c != NULL)
+		(void)PQcancel(c, why, sizeof(why));
+	PQfreeCancel(c);
+}
+
+/*
  * Called often, and each second while nothing comes: passes the second on,
  * and ends a wait for the archiver that lasts too long.
  */
@@ -500,6 +515,8 @@ dr_bb_run(PGconn *conn, const struct dr_bb_opts *opts,
 	r.heard = dr_monotonic();
 	if (copy_all(&r, err) == 0)
 		rc = ending(&r, err);
+	if (rc == -1 && !opts->wal && PQstatus(conn) == CONNECTION_OK)
+		cancel(conn);
 
 out:
 	PQclear(res);

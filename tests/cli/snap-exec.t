@@ -78,7 +78,7 @@ while [ ! -s pid ] && [ $n -lt 100 ]; do
 done
 child=$(cat pid)
 kill -TERM $snap
-wait $snap
+wait $snap 2>/dev/null
 is "a stopped dr-snap dies of the signal" $? 143
 ok "its command with it" sh -c "! kill -0 $child 2>/dev/null"
 ok "and no file is left" sh -c '! ls bad.tar* .bad.tar* 2>/dev/null'

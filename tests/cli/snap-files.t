@@ -83,6 +83,22 @@ fi
 ok "holes stay holes" test "$(du -k y/t/holes | cut -f1)" -lt 1000
 ok "nothing of ours is left" test ! -e y/.drtools
 
+# --- tars of others -------------------------------------------------------------
+for how in "--format=gnu -S" --format=ustar "--format=posix --xattrs --acls" \
+    "--format=gnu -V label" --format=v7; do
+	# shellcheck disable=SC2086 # words
+	tar $how -cf - t/plain t/plain2 t/empty t/link t/fifo 2>/dev/null |
+		dr-pack --foreign | cat >foreign
+	rm -rf f
+	status 0 "a tar made with $how" sh -c 'dr-restore -D f - <foreign'
+	ok "is restored" sh -c 'cmp f/t/plain t/plain && test -d f/t/empty &&
+	    test f/t/plain -ef f/t/plain2 && test -L f/t/link'
+done
+tar cf - t/plain | dr-pack --foreign -o foreign.zst
+rm -rf f
+status 0 "a tar of others in a file" dr-restore -D f foreign.zst
+ok "is restored" cmp f/t/plain t/plain
+
 # --- operands and patterns ----------------------------------------------------
 status 0 "an absolute path" sh -c "dr-snap --body '$T/t/plain' | tar tf -"
 is "is stored without the first slash" "$(head -n 1 out)" "${T#/}/t/plain"

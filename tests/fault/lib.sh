@@ -13,7 +13,8 @@
 
 shim=$top/build/$V/fault/shim.so
 [ -e "$shim" ] || skip_all "$shim is not built"
-quick=$(count faults)
+quick=${FAULT_RUNS:-$(count faults)}
+share=2 # of the kinds, one in so many at a quick count
 seed=${DR_SEED:-$$} turn=0
 note "DR_SEED=$seed"
 
@@ -77,7 +78,7 @@ judge() {
 	[ "$4" -ne 0 ] || return 0
 	# shellcheck disable=SC2034 # for scenarios.sh
 	again=yes
-	if ! "run_$1" >"$T/out" 2>"$T/err"; then
+	if ! with_fault 0 "$2" "$3" "run_$1"; then
 		trouble "$1" "$2" "$3" "the next run fails"
 	elif ! "done_$1" >"$T/why" 2>&1; then
 		cat "$T/why" >>"$T/err"
@@ -102,7 +103,7 @@ faults() {
 	total=$(sed -n "s/^$2 //p" "$T/counts")
 	[ "$total" -gt 0 ] || return 0
 	turn=$((turn + 1))
-	[ "$quick" -gt 1 ] || [ $(((turn + seed) % 2)) -eq 0 ] || return 0
+	[ "$quick" -gt 1 ] || [ $(((turn + seed) % share)) -eq 0 ] || return 0
 	step=$(((total + quick - 1) / quick))
 	[ "$step" -ge 1 ] || step=1
 	n=$((1 + seed % step))

@@ -414,22 +414,36 @@ copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 	                 flags);
 }
 
+/* Nobody pulls a plug here, so what is not made to fail need not be done. */
 int
 fsync(int fd)
 {
-	return FAILS(SYNC, "fsync") ? -1 : (int)syscall(SYS_fsync, fd);
+	(void)fd;
+	return FAILS(SYNC, "fsync") ? -1 : 0;
 }
 
 int
 fdatasync(int fd)
 {
-	return FAILS(SYNC, "fdatasync") ? -1 : (int)syscall(SYS_fdatasync, fd);
+	(void)fd;
+	return FAILS(SYNC, "fdatasync") ? -1 : 0;
 }
 
 int
 syncfs(int fd)
 {
-	return FAILS(SYNC, "syncfs") ? -1 : (int)syscall(SYS_syncfs, fd);
+	(void)fd;
+	return FAILS(SYNC, "syncfs") ? -1 : 0;
+}
+
+int
+sync_file_range(int fd, off64_t off, off64_t n, unsigned flags)
+{
+	(void)fd;
+	(void)off;
+	(void)n;
+	(void)flags;
+	return FAILS(SYNC, "sync_file_range") ? -1 : 0;
 }
 
 int

@@ -169,14 +169,19 @@ damage(enum dr_cipher cipher)
 	OK(told, "and said to be truncation");
 	n = 0;
 	for (size_t at = 0; at < out.len;) {
-		char bit = (char)(1U << rnd(8));
+		/* In the header every bit, behind it one by chance. */
+		unsigned bits = at < header ? 255 : 1U << rnd(8);
 
-		n++;
-		out.data[at] ^= bit;
-		flips +=
-		    unseal(out.data, out.len, 0, 1U << 20, &got, &err) == -1 &&
-		    err.cause == DR_EDATA;
-		out.data[at] ^= bit;
+		for (unsigned bit = 1; bit < 256; bit <<= 1) {
+			if ((bits & bit) == 0)
+				continue;
+			n++;
+			out.data[at] = (char)(out.data[at] ^ (int)bit);
+			flips += unseal(out.data, out.len, 0, 1U << 20, &got,
+			             &err) == -1 &&
+			         err.cause == DR_EDATA;
+			out.data[at] = (char)(out.data[at] ^ (int)bit);
+		}
 		at += at < header + 40 ? 1 : 1 + rnd(4000);
 	}
 	OK(flips == n, "a flipped bit anywhere is refused");
