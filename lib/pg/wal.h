@@ -51,7 +51,7 @@ struct dr_wal_page {
 	uint32_t segsize, blcksz;
 };
 
-/* DR_EDATA: not the first page of a segment.  Either byte order of ours. */
+/* DR_EDATA: not the first page of a segment.  Of either byte order. */
 int dr_wal_page(const void *page, size_t len, struct dr_wal_page *,
     struct dr_err *);
 
@@ -80,7 +80,7 @@ struct dr_history {
 int dr_history_parse(const char *, size_t, uint32_t tli, struct dr_history *,
     struct dr_err *);
 void dr_history_free(struct dr_history *);
-/* The timeline that holds LSN on the way to history's; 0 below the first. */
+/* The timeline that holds LSN on the way to history's. */
 uint32_t dr_history_at(const struct dr_history *, uint64_t lsn);
 /* Where ancestor TLI ends; UINT64_MAX for the timeline itself; 0: no ancestor. */
 uint64_t dr_history_end(const struct dr_history *, uint32_t tli);
