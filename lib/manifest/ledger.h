@@ -14,7 +14,12 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-#define DR_LEDGER_MAX (4U << 20) /* bytes of one ledger's file */
+#define DR_LEDGER_MAX    (4U << 20) /* bytes of one ledger's file */
+#define DR_LEDGER_SIGNER 17         /* a key id and a NUL */
+
+/* What a writer puts into one, so that it stays below that. */
+#define DR_LEDGER_OBJECTS 8192
+#define DR_LEDGER_GAPS    1024
 
 struct dr_ledger_object {
 	char *name; /* the object's last part */
@@ -24,16 +29,17 @@ struct dr_ledger_object {
 
 struct dr_ledger_gap {
 	char *store;       /* URL; "" when in all */
+	uint32_t tli;      /* its ledger's */
 	uint64_t from, to; /* LSNs */
 };
 
 struct dr_ledger {
-	char set[65], signer[17];
+	char set[65], signer[DR_LEDGER_SIGNER];
 	uint64_t system_id;
 	uint32_t tli; /* in whose folder it and its objects lie */
 	uint64_t n;
 	int64_t time;    /* microseconds */
-	char *prev_name; /* NULL: the first */
+	char *prev_name; /* its last part; NULL: the first */
 	char prev_sha256[DR_SHA256_HEX];
 	struct dr_ledger_object *object;
 	size_t objects;
@@ -41,11 +47,17 @@ struct dr_ledger {
 	size_t gaps;
 };
 
-/* "ledger-SIGNER-TIME-N.json" with N of 10 digits; on the heap. */
+/* "ledger-SIGNER-TIME-N.json", TIME to the second, N of 10 digits; on the heap.
+ */
 char *dr_ledger_name(const struct dr_ledger *, struct dr_err *);
-/* Is it such a name?  Fills signer, time and n. */
+/* Is it such a name?  1, and signer, time (whole seconds) and n are set; or 0.
+ */
 int dr_ledger_name_parse(const char *name, struct dr_ledger *);
 
+/*
+ * The text of a ledger's file.  NAME is for messages: whether it belongs
+ * where it lies is for the caller to see.  DR_EDATA.  Then wiped.
+ */
 int dr_ledger_parse(const char *, size_t, const char *name, struct dr_ledger *,
     struct dr_err *);
 /* One line and a newline. */
@@ -67,6 +79,7 @@ struct dr_walmap {
 	size_t n;
 };
 
+/* FROM to TO is there, too (nothing if it is empty). */
 int
 dr_walmap_add(struct dr_walmap *, uint64_t from, uint64_t to, struct dr_err *);
 /* The end of the run that holds LSN, or LSN itself when none does. */
