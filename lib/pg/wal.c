@@ -9,6 +9,9 @@
 #define HEX            "0123456789ABCDEF"
 #define LONG_HEADER    0x0002U /* XLP_LONG_HEADER in xlp_info */
 #define LONG_SIZE      40U
+#define CONTROL_MIN    288U
+#define CONTROL_FIRST  1000U
+#define CONTROL_LAST   9999U
 #define HISTORY_DEPTH  4096U
 #define SEGSIZE_MIN    (1U << 20)
 #define SEGSIZE_MAX    (1U << 30)
@@ -159,6 +162,27 @@ dr_wal_page(const void *page, size_t len, struct dr_wal_page *w,
 		    "not the start of a WAL segment: its header makes no "
 		    "sense");
 	return 0;
+}
+
+int
+dr_wal_control(const void *control, size_t len, uint64_t *system_id,
+    struct dr_err *err)
+{
+	const unsigned char *p = control;
+	uint64_t version;
+	bool big = false;
+
+	/* The identifier, then the file's version: 1300, 1800 and so on. */
+	if (len >= CONTROL_MIN)
+		for (int i = 0; i < 2; i++, big = true) {
+			version = get(p + 8, 4, big);
+			if (version < CONTROL_FIRST || version > CONTROL_LAST)
+				continue;
+			*system_id = get(p, 8, big);
+			if (*system_id != 0)
+				return 0;
+		}
+	return dr_err_set(err, DR_EDATA, "not a control file of PostgreSQL");
 }
 
 static int

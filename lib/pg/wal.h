@@ -56,6 +56,14 @@ int dr_wal_page(const void *page, size_t len, struct dr_wal_page *,
     struct dr_err *);
 
 /*
+ * The system identifier in the bytes of global/pg_control (of either byte
+ * order).  DR_EDATA: that is no control file.  Source:
+ * src/include/catalog/pg_control.h.
+ */
+int
+dr_wal_control(const void *, size_t len, uint64_t *system_id, struct dr_err *);
+
+/*
  * Does the segment (or .partial) FILE begin with a page that may be there:
  * address by the name, and, where not 0, this system id?  The page's
  * timeline must be the name's, or, by HISTORY (may be NULL: any earlier
