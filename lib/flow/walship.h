@@ -21,14 +21,22 @@ struct dr_ship_opts {
 	const char *sign_key; /* NULL: STATE/sign.key, made at first use */
 	const struct dr_recipients *recipients;
 	enum dr_cipher cipher;
+	int level, workers; /* as in struct dr_wal_opts */
 	uint64_t system_id;
+	uint32_t segsize;   /* of WAL; 0: only whole segments are put */
 	uint64_t ledger_ms; /* write one this long after the first object */
 };
 
 struct dr_ship;
 
+/*
+ * Nothing of a store is touched yet.  Strings and recipients are borrowed.  A
+ * process that is forked off may use it in its parent's place, not beside it.
+ */
 struct dr_ship *dr_ship_open(const struct dr_ship_opts *, struct dr_err *);
 void dr_ship_free(struct dr_ship *);
+
+const char *dr_ship_signer(const struct dr_ship *);
 
 struct dr_ship_result {
 	size_t done; /* stores that hold it durably */
@@ -50,7 +58,10 @@ struct dr_ship_result {
 int dr_ship_put(struct dr_ship *, struct dr_wal_id *, const void *data,
     size_t len, struct dr_ship_result *, struct dr_err *);
 
-/* WAL that a writer knows to be missing, for the next ledger. */
+/*
+ * WAL that a writer knows to be missing, for the next ledger: in STORE, one of
+ * the stores as they were given, or in all ("").
+ */
 int dr_ship_gap(struct dr_ship *, const char *store, uint32_t tli,
     uint64_t from, uint64_t to, struct dr_err *);
 
@@ -61,7 +72,7 @@ int dr_ship_gap(struct dr_ship *, const char *store, uint32_t tli,
  */
 int dr_ship_ledger(struct dr_ship *, bool force, struct dr_err *);
 
-/* Milliseconds until dr_ship_ledger has something to do. */
+/* Milliseconds until dr_ship_ledger has something to do; UINT64_MAX: never. */
 uint64_t dr_ship_due(const struct dr_ship *);
 
 #endif /* !DR_FLOW_WALSHIP_H */
