@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/msg.h"
 #include "base/num.h"
@@ -15,6 +16,7 @@
 
 #define BATCH_FILES 64U
 #define BATCH_USEC  INT64_C(10000000)
+#define WORKERS     3
 #define READY       ".ready"
 #define QUEUE_MAX   1000000U /* names kept of archive_status */
 
@@ -33,6 +35,15 @@ static size_t
 required(const struct dr_ship_opts *s)
 {
 	return s->require != 0 ? s->require : s->nstores;
+}
+
+/* Threads beside this one, which hashes and then helps. */
+static int
+workers(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+
+	return n < 1 ? 1 : n > WORKERS ? WORKERS : (int)n;
 }
 
 /* --- what waits ------------------------------------------------------------ */
@@ -152,6 +163,7 @@ put_file(struct push *p, struct dr_walfile *w, struct dr_ship_result *result,
 
 	if (p->ship == NULL) {
 		so.system_id = w->id.system_id;
+		so.workers = workers();
 		if ((p->ship = dr_ship_open(&so, err)) == NULL)
 			return -1;
 	}

@@ -1,0 +1,125 @@
+/*
+ * dr-wal - archive write-ahead log (see dr-wal(1)).
+ *
+ * Each verb has its table of options and a function that runs it; to add
+ * one, write these two and name them in verbs[].
+ */
+#include <stddef.h>
+
+#include "base/msg.h"
+#include "base/opt.h"
+#include "crypt/secret.h"
+#include "flow/sealing.h"
+#include "flow/stores.h"
+#include "flow/walpush.h"
+
+/* --- push ------------------------------------------------------------------ */
+
+static struct {
+	struct dr_walpush_opts o;
+	struct dr_strs stores, recipients, recipient_files;
+	int require, cipher;
+	bool ledger;
+} push;
+
+static const struct dr_opt push_opts[] = {
+	{ "set", 'n', DR_OPT_STR, &push.o.ship.set, 0, 0, "SET",
+	    "store it in SET", "DR_SET" },
+	{ "store", 's', DR_OPT_LIST, &push.stores, 0, 0, "STORE",
+	    "store it in STORE (DR_STORE)", NULL },
+	{ "require", 0, DR_OPT_INT, &push.require, 1, DR_SHIP_STORES, "N",
+	    "succeed when N stores have it (all)", NULL },
+	{ "recipients-file", 'R', DR_OPT_LIST, &push.recipient_files, 0, 0,
+	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
+	{ "recipient", 'r', DR_OPT_LIST, &push.recipients, 0, 0, "RECIPIENT",
+	    "seal to RECIPIENT", NULL },
+	{ "cipher", 0, DR_OPT_CHOICE, &push.cipher, 0, 0, "age|aes-256-gcm",
+	    "format to seal in (age)", "DR_CIPHER" },
+	{ "sign-key", 'k', DR_OPT_STR, &push.o.ship.sign_key, 0, 0, "FILE",
+	    "sign with FILE (STATE/sign.key, made at first use)",
+	    "DR_SIGN_KEY" },
+	{ "batch", 0, DR_OPT_FLAG, &push.o.batch, 0, 0, NULL,
+	    "store the next files that wait, too", NULL },
+	{ "queue-max", 0, DR_OPT_SIZE, &push.o.queue_max, 0, 0, "SIZE",
+	    "warn when more than SIZE of WAL waits", NULL },
+	{ "ledger", 0, DR_OPT_FLAG, &push.ledger, 0, 0, NULL,
+	    "write the ledger that is due, and store no file", NULL },
+	{ 0 },
+};
+
+static const struct dr_cmd push_cmd = { "dr-wal push",
+	"[-n SET] [-s STORE]... [--require N] [-R FILE]... [-k FILE]\n"
+	"           [--batch] [--queue-max SIZE] PATH | --ledger",
+	"Store a file of WAL, as archive_command.",
+	"archive_command = 'dr-wal push -n main -s /backup "
+	"-R /etc/dr/recipients %p'\n",
+	push_opts };
+
+static int
+run_push(int argc, char **argv, struct dr_err *err)
+{
+	struct dr_ship_opts *s = &push.o.ship;
+	struct dr_recipients *to = NULL;
+	int rc = -1;
+
+	if (argc != (push.ledger ? 0 : 1)) {
+		dr_err_set(err, DR_EUSAGE, "push: %s",
+		    argc == 0      ? "no file is named"
+		    : !push.ledger ? "more than one file is named"
+		                   : "--ledger stores no file");
+		return dr_err_hint(err, "try 'dr-wal push --help'");
+	}
+	if (dr_set_named(s->set, err) == -1 ||
+	    (push.stores.n == 0 &&
+	        dr_stores_named(0, NULL, &push.stores, err) == -1) ||
+	    (!push.ledger && (to = dr_recipients_gather(&push.recipients,
+	                          &push.recipient_files, err)) == NULL))
+		goto out;
+	s->stores = push.stores.v;
+	s->nstores = push.stores.n;
+	s->require = (size_t)push.require;
+	s->state = dr_common.state;
+	s->recipients = to;
+	s->cipher = push.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
+	s->ledger_ms = 60000;
+	rc = push.ledger ? dr_walpush_ledger(&push.o, err)
+	                 : dr_walpush(&push.o, argv[0], err);
+
+out:
+	dr_recipients_free(to);
+	dr_strs_free(&push.stores);
+	dr_strs_free(&push.recipients);
+	dr_strs_free(&push.recipient_files);
+	return rc;
+}
+
+/* --- all verbs ------------------------------------------------------------- */
+
+static const struct verb {
+	const struct dr_cmd *cmd;
+	/* With the operands. */
+	int (*run)(int argc, char **argv, struct dr_err *);
+} verbs[] = {
+	{ &push_cmd, run_push },
+};
+
+#define VERBS ((int)(sizeof(verbs) / sizeof(*verbs)))
+
+int
+main(int argc, char **argv)
+{
+	static const struct dr_cmd tool = { "dr-wal", "COMMAND [ARG]...",
+		"Archive write-ahead log.", "", NULL };
+	const struct dr_cmd *list[VERBS];
+	struct dr_err err = { 0 };
+	int v, n;
+
+	for (int i = 0; i < VERBS; i++)
+		list[i] = verbs[i].cmd;
+	dr_main_begin(tool.name);
+	if ((v = dr_opt_verb(&tool, list, VERBS, argc, argv, &err)) != -1 &&
+	    (n = dr_opt_parse(verbs[v].cmd, argc - 1, argv + 1, &err)) != -1 &&
+	    dr_crypt_init(&err) == 0)
+		(void)verbs[v].run(argc - 1 - n, argv + 1 + n, &err);
+	return dr_main_end(&err);
+}
