@@ -225,6 +225,7 @@ fail:
 void
 dr_walfile_close(struct dr_walfile *w)
 {
+	dr_wal_drop(&w->id);
 	free(w->data);
 	w->data = NULL;
 }

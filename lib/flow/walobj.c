@@ -225,12 +225,27 @@ seal(const struct dr_wal_opts *o, struct dr_zmem *z, struct bufsink *b,
 }
 
 int
+dr_wal_begin(struct dr_wal_id *id, const void *data, size_t len, int level,
+    int workers, struct dr_err *err)
+{
+	id->job = dr_zmem_start(data, len, level != 0 ? level : DR_WAL_LEVEL,
+	    workers, err);
+	return id->job != NULL ? 0 : -1;
+}
+
+void
+dr_wal_drop(struct dr_wal_id *id)
+{
+	dr_zmem_free(id->job);
+	id->job = NULL;
+}
+
+int
 dr_wal_make(const struct dr_wal_opts *o, struct dr_wal_id *id, const void *data,
     size_t len, struct dr_wal_made *m, struct dr_err *err)
 {
 	struct dr_buf line = { .max = sizeof(m->line) - 1 };
 	struct bufsink b = { .sink = { .ops = &bufsink_ops } };
-	struct dr_zmem *z = NULL;
 	char sha256[DR_SHA256_HEX];
 	int rc = -1;
 
@@ -240,12 +255,13 @@ dr_wal_make(const struct dr_wal_opts *o, struct dr_wal_id *id, const void *data,
 		id->from = 0;
 		id->to = len <= WAL_MAX ? (uint32_t)len : 0;
 	}
-	if (len > most(id) || id->to - id->from != len)
-		return dr_err_set(err, DR_EFAIL,
+	if (len > most(id) || id->to - id->from != len) {
+		dr_err_set(err, DR_EFAIL,
 		    "%zu bytes are not what \"%s\" may hold", len, id->name);
-	if ((z = dr_zmem_start(data, len,
-	         o->level != 0 ? o->level : DR_WAL_LEVEL, o->workers, err)) ==
-	        NULL ||
+		goto out;
+	}
+	if ((id->job == NULL &&
+	        dr_wal_begin(id, data, len, o->level, o->workers, err) == -1) ||
 	    dr_sha256_hex(data, len, sha256, err) == -1 ||
 	    dr_wal_line(id, sha256, &line, err) == -1)
 		goto out;
@@ -253,10 +269,10 @@ dr_wal_make(const struct dr_wal_opts *o, struct dr_wal_id *id, const void *data,
 	b.out = &m->sealed;
 	if ((b.hash = dr_sha256_new(err)) == NULL)
 		goto out;
-	rc = seal(o, z, &b, m, err);
+	rc = seal(o, id->job, &b, m, err);
 
 out:
-	dr_zmem_free(z);
+	dr_wal_drop(id);
 	dr_sha256_free(b.hash);
 	dr_buf_free(&line);
 	if (rc == -1)

@@ -15,6 +15,7 @@
 #include "flow/walfile.h"
 
 #define BATCH_FILES 64U
+#define AHEAD_MAX   (64U << 20)
 #define BATCH_USEC  INT64_C(10000000)
 #define WORKERS     3
 #define READY       ".ready"
@@ -28,6 +29,8 @@ struct push {
 	char (
 	    *queue)[DR_WAL_NAME_MAX]; /* what waits, in the order of its turn */
 	size_t waiting;
+	size_t taken;       /* of what waits */
+	uint64_t system_id; /* the ship's */
 	int64_t began;
 };
 
@@ -166,7 +169,11 @@ put_file(struct push *p, struct dr_walfile *w, struct dr_ship_result *result,
 		so.workers = workers();
 		if ((p->ship = dr_ship_open(&so, err)) == NULL)
 			return -1;
+		p->system_id = w->id.system_id;
 	}
+	if (w->id.system_id != p->system_id)
+		return dr_err_set(err, DR_EDATA, "\"%s\" is of another cluster",
+		    w->id.name);
 	if (dr_ship_put(p->ship, &w->id, w->data, w->len, result, err) == -1)
 		return -1;
 	if (result->done < p->o->ship.nstores)
@@ -189,53 +196,79 @@ known(const struct push *p, const char *path, const char *name)
 /* --- what waits behind it -------------------------------------------------- */
 
 static int
-put_ahead(struct push *p, const char *path, struct dr_err *err)
+put_ahead(struct push *p, struct dr_walfile *w, struct dr_err *err)
 {
 	const struct dr_ship_opts *s = &p->o->ship;
 	struct dr_ship_result result = { 0 };
 	bool holds[DR_SHIP_STORES];
-	struct dr_walfile w;
-	int rc;
 
-	if (dr_walfile_open(&w, path, s->set, err) == -1)
+	if (put_file(p, w, &result, err) == -1)
 		return -1;
-	rc = put_file(p, &w, &result, err);
 	for (size_t i = 0; i < s->nstores; i++)
 		holds[i] = result.store[i].done;
-	if (rc == 0)
-		rc = dr_ahead_add(p->ahead, w.id.name, &w.st, s->stores, holds,
-		    s->nstores, err);
-	if (rc == 0)
-		p->r->ahead++;
-	dr_walfile_close(&w);
-	return rc;
+	if (dr_ahead_add(p->ahead, w->id.name, &w->st, s->stores, holds,
+	        s->nstores, err) == -1)
+		return -1;
+	p->r->ahead++;
+	return 0;
 }
 
 /*
- * Store the next that wait.  Their failure is no failure of the file that
- * was asked for: each is asked for again, and then tells itself.
+ * Open the next that waits after *AT, and begin to compress it: 1, 0 there
+ * is none, or it is time to end, -1.
+ */
+static int
+open_next(struct push *p, const char *path, size_t *at, struct dr_walfile *w,
+    struct dr_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	int rc, dirlen = slash == NULL ? 0 : (int)(slash - path + 1);
+	char *next;
+
+	while (*at < p->waiting && strcmp(p->queue[*at], p->r->name) == 0)
+		++*at;
+	if (*at == p->waiting || p->taken == BATCH_FILES ||
+	    dr_monotonic() - p->began > BATCH_USEC || dr_stopped() != 0)
+		return 0;
+	p->taken++;
+	next = dr_fmt(err, "%.*s%s", dirlen, path, p->queue[(*at)++]);
+	if (next == NULL)
+		return -1;
+	rc = dr_walfile_open(w, next, p->o->ship.set, err);
+	free(next);
+	if (rc == -1)
+		return -1;
+	/* Two at once should not take more memory than one large one. */
+	if (w->len <= AHEAD_MAX)
+		rc = dr_wal_begin(&w->id, w->data, w->len, 0, workers(), err);
+	return rc == 0 ? 1 : -1;
+}
+
+/*
+ * Store the next that wait, each while the one behind it is compressed.
+ * Their failure is no failure of the file that was asked for: each is asked
+ * for again, and then tells itself.
  */
 static void
 batch(struct push *p, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	struct dr_err err = { 0 };
-	int rc = 0, dirlen = slash == NULL ? 0 : (int)(slash - path + 1);
-	char *next;
+	struct dr_walfile w[2] = { { .len = 0 }, { .len = 0 } };
+	struct dr_err err = { 0 }, later = { 0 };
+	int more, rc = 0;
+	size_t at = 0, i = 0;
 
-	for (size_t i = 0; i < p->waiting && rc == 0; i++) {
-		if (strcmp(p->queue[i], p->r->name) == 0)
-			continue;
-		if (p->r->ahead == BATCH_FILES ||
-		    dr_monotonic() - p->began > BATCH_USEC || dr_stopped() != 0)
-			break;
-		next = dr_fmt(&err, "%.*s%s", dirlen, path, p->queue[i]);
-		rc = next == NULL ? -1 : put_ahead(p, next, &err);
-		free(next);
+	more = open_next(p, path, &at, &w[0], &err);
+	while (more == 1 && rc == 0) {
+		more = open_next(p, path, &at, &w[1 - i], &later);
+		rc = put_ahead(p, &w[i], &err);
+		dr_walfile_close(&w[i]);
+		i = 1 - i;
 	}
-	if (rc == -1)
+	dr_walfile_close(&w[0]);
+	dr_walfile_close(&w[1]);
+	if (rc == -1 || more == -1)
 		dr_warn("storing what waits behind \"%s\": %s", p->r->name,
-		    err.msg);
+		    err.cause != DR_OK ? err.msg : later.msg);
 	dr_err_clear(&err);
 	if (p->r->ahead > 0 && dr_ahead_save(p->ahead, &err) == -1)
 		dr_warn("%s", err.msg);
