@@ -9,7 +9,6 @@
 #include "flow/state.h"
 #include "flow/walship_int.h"
 
-#define STEP        (256U << 10)
 #define JOURNAL_BIG (4U << 20)
 
 /* --- opening -------------------------------------------------------------------- */
@@ -104,38 +103,16 @@ int
 dr_ship_hash(struct dr_ship *s, size_t i, const char *object, uint64_t *size,
     char sha256[DR_SHA256_HEX], struct dr_err *err)
 {
-	unsigned char digest[DR_SHA256_LEN];
-	struct dr_sha256 *h = NULL;
-	struct dr_blob *blob = NULL;
+	struct dr_blob *blob;
 	struct dr_object obj;
-	void *buf = NULL;
 	int rc;
 
 	if ((rc = dr_store_stat(s->store[i], object, &obj, err)) != 1)
 		return rc;
-	rc = -1;
-	if ((blob = dr_store_get(s->store[i], object, err)) == NULL ||
-	    (h = dr_sha256_new(err)) == NULL)
-		goto out;
-	if ((buf = malloc(STEP)) == NULL) {
-		dr_err_sys(err, "cannot read \"%s\"", object);
-		goto out;
-	}
-	for (uint64_t at = 0, n; at < blob->size; at += n) {
-		n = blob->size - at < STEP ? blob->size - at : STEP;
-		if (dr_blob_pread(blob, buf, (size_t)n, at, err) == -1 ||
-		    dr_sha256_add(h, buf, (size_t)n, err) == -1)
-			goto out;
-	}
-	if (dr_sha256_end(h, digest, err) == -1)
-		goto out;
-	dr_hex(digest, sizeof(digest), sha256);
+	if ((blob = dr_store_get(s->store[i], object, err)) == NULL)
+		return -1;
 	*size = blob->size;
-	rc = 1;
-
-out:
-	free(buf);
-	dr_sha256_free(h);
+	rc = dr_blob_sha256(blob, sha256, err) == 0 ? 1 : -1;
 	dr_blob_free(blob);
 	return rc;
 }
