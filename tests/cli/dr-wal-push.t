@@ -89,7 +89,17 @@ export DR_CIPHER
 seg 000000010000000000000009
 status 0 "AES" push -s "$T/a" pg_wal/000000010000000000000009
 unset DR_CIPHER
-ok "by its name" test -f "a/$wal/000000010000000000000009.zst.seal"
+o=a/$wal/000000010000000000000009.zst.seal
+ok "by its name" test -f "$o"
+if python3 -c 'import cryptography' 2>/dev/null; then
+	sed -n '/^import base64/,/^\.Ed/p' "$top/man/dr-formats.5" |
+	    sed '$d; s/\\e/\\/g' >unseal.py
+	python3 unseal.py id <"$o" | zstd -dcq >plain
+	ok "the page's recipe opens it" \
+	    cmp plain pg/pg_wal/000000010000000000000009
+else
+	skip "the recipe for AES" "python3-cryptography is not installed"
+fi
 seg 00000001000000000000000A segsize=67108864
 status 0 "segments of 64 MiB" push -s "$T/a" pg_wal/00000001000000000000000A
 plain "a/$wal/00000001000000000000000A.zst.age" >plain
