@@ -33,6 +33,13 @@ dr_recv_before(struct dr_recv_pos a, struct dr_recv_pos b)
 	return a.tli != b.tli ? a.tli < b.tli : a.lsn < b.lsn;
 }
 
+/* Whom the server says it is. */
+struct dr_recv_system {
+	uint64_t id;
+	uint32_t tli;
+	uint64_t lsn; /* up to where it has WAL */
+};
+
 /* --- between the two processes (walreceive_ship.c) ---------------------- */
 
 /* What the child is told to do, one thing at a time. */
@@ -140,7 +147,7 @@ struct dr_recv {
 	/* the server */
 	PGconn *wal, *sql;
 	struct dr_walstream *stream;
-	struct dr_pg_system sys;
+	struct dr_recv_system sys;
 	struct dr_history history;
 	uint32_t segsize;
 	uint64_t status_every; /* us */

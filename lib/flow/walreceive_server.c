@@ -6,6 +6,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
+#include "pg/basebackup.h"
 
 #define APP           "dr-wal"
 #define OLDEST_SERVER 130000
@@ -38,11 +39,22 @@ shown_ms(const char *text)
 	return n;
 }
 
+static int
+identify(PGconn *conn, struct dr_recv_system *sys, struct dr_err *err)
+{
+	char id[21];
+
+	if (dr_pg_identify(conn, id, &sys->tli, &sys->lsn, err) == -1)
+		return -1;
+	sys->id = strtoull(id, NULL, 10);
+	return 0;
+}
+
 /* What stays the same while the server runs. */
 static int
 learn(struct dr_recv *r, struct dr_err *err)
 {
-	struct dr_pg_system sys;
+	struct dr_recv_system sys;
 	uint64_t size, ms;
 	char text[64];
 	int n;
@@ -50,14 +62,13 @@ learn(struct dr_recv *r, struct dr_err *err)
 	if (PQserverVersion(r->wal) < OLDEST_SERVER)
 		return dr_err_set(err, DR_EFAIL,
 		    "the server is older than PostgreSQL 13");
-	if (dr_pg_identify(r->wal, &sys, err) == -1)
+	if (identify(r->wal, &sys, err) == -1)
 		return -1;
-	if (r->sys.system_id != 0 && sys.system_id != r->sys.system_id)
+	if (r->sys.id != 0 && sys.id != r->sys.id)
 		return dr_err_set(err, DR_ERETRY,
 		    "the server is of another cluster now (system id %llu, "
 		    "not %llu)",
-		    (unsigned long long)sys.system_id,
-		    (unsigned long long)r->sys.system_id);
+		    (unsigned long long)sys.id, (unsigned long long)r->sys.id);
 	r->sys = sys;
 	if ((n = dr_pg_show(r->wal, "wal_segment_size", text, sizeof(text),
 	         err)) == -1)
@@ -536,8 +547,7 @@ dr_recv_next_timeline(struct dr_recv *r, struct dr_err *err)
 	}
 	if (n != 1)
 		return n;
-	if (dr_pg_identify(r->wal, &r->sys, err) == -1 ||
-	    learn_history(r, err) == -1)
+	if (identify(r->wal, &r->sys, err) == -1 || learn_history(r, err) == -1)
 		return -1;
 	return begin(r, err) == -1 ? -1 : 1;
 }
@@ -569,7 +579,7 @@ static int
 set_up(struct dr_recv *r, struct dr_err *err)
 {
 	struct dr_recv_setup s = { .opts = r->o,
-		.system_id = r->sys.system_id,
+		.system_id = r->sys.id,
 		.segsize = r->segsize,
 		.history = &r->history,
 		.close_fds = { PQsocket(r->wal), -1 } };

@@ -175,8 +175,7 @@ dr_recv_audit(struct dr_recv *r, const char *act, const char *result)
 	struct dr_json j;
 	size_t i;
 
-	(void)snprintf(id, sizeof(id), "%llu",
-	    (unsigned long long)r->sys.system_id);
+	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)r->sys.id);
 	dr_json_init(&j, &what);
 	dr_json_object(&j, NULL);
 	dr_json_str(&j, "set", r->o->set);

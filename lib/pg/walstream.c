@@ -48,37 +48,6 @@ parse_tli(const char *text, uint32_t *tli)
 	return 0;
 }
 
-int
-dr_pg_identify(PGconn *conn, struct dr_pg_system *sys, struct dr_err *err)
-{
-	struct dr_err odd = { 0 };
-	PGresult *res;
-	const char *id;
-	char *end;
-	int rc = -1;
-
-	res = dr_pg_query(conn, "IDENTIFY_SYSTEM", "identify the server", err);
-	if (res == NULL)
-		return -1;
-	if (PQntuples(res) != 1 || PQnfields(res) < 3) {
-		senseless("IDENTIFY_SYSTEM", err);
-		goto out;
-	}
-	id = PQgetvalue(res, 0, 0);
-	sys->system_id = strtoull(id, &end, 10);
-	if (*id == '\0' || *end != '\0' || sys->system_id == 0 ||
-	    parse_tli(PQgetvalue(res, 0, 1), &sys->tli) == -1 ||
-	    dr_parse_lsn(PQgetvalue(res, 0, 2), &sys->lsn, &odd) == -1) {
-		senseless("IDENTIFY_SYSTEM", err);
-		goto out;
-	}
-	rc = 0;
-
-out:
-	PQclear(res);
-	return rc;
-}
-
 /* Run a command whose error may be one of those that are expected. */
 static int
 command(PGconn *conn, const char *sql, const char *doing, const char *expected,

@@ -24,15 +24,6 @@
 /* Lower-case letters, digits and "_", 1 to 63 of them. */
 bool dr_slot_name_ok(const char *);
 
-/* IDENTIFY_SYSTEM. */
-struct dr_pg_system {
-	uint64_t system_id;
-	uint32_t tli;
-	uint64_t lsn; /* what is flushed, or on a standby replayed */
-};
-
-int dr_pg_identify(PGconn *, struct dr_pg_system *, struct dr_err *);
-
 /* A physical slot that reserves WAL from now on.  1 made, 0 it was there. */
 int dr_slot_create(PGconn *, const char *slot, struct dr_err *);
 int dr_slot_drop(PGconn *, const char *slot, struct dr_err *);
