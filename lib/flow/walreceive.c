@@ -94,6 +94,10 @@ session(struct dr_recv *r, bool *streamed, struct dr_err *err)
 	if (rc == -1)
 		return -1;
 	*streamed = true;
+	if (!r->streamed) {
+		r->streamed = true;
+		dr_recv_audit(r, "receive", "ok");
+	}
 	while (!stopped(r))
 		if (dr_recv_turn(r, dr_monotonic() + DR_RECV_QUERY_US, err) ==
 		    -1)
@@ -135,10 +139,6 @@ keep_on(struct dr_recv *r, struct dr_err *err)
 		memset(&why, 0, sizeof(why));
 		if (session(r, &streamed, &why) == 0)
 			break;
-		if (streamed && !r->streamed) {
-			r->streamed = true;
-			dr_recv_audit(r, "receive", "ok");
-		}
 		if (why.cause == DR_ESTOP || stopped(r))
 			break;
 		dr_recv_disconnect(r);

@@ -184,6 +184,7 @@ set_up(struct kid *k, struct dr_err *err)
 		.recipients = o->recipients,
 		.cipher = o->cipher,
 		.system_id = k->setup->system_id,
+		.segsize = k->setup->segsize,
 		.ledger_ms = LEDGER_MS };
 	char *dir = NULL;
 	int rc = -1;
@@ -323,8 +324,8 @@ record_gap(struct kid *k, const struct dr_recv_order *o, struct dr_err *err)
 	const struct dr_recv_pos after = { o->tli, o->end };
 	size_t i;
 
-	if (dr_ship_gap(k->ship, o->store == -1 ? "" : k->url[o->store], o->tli,
-	        o->start, o->end, err) == -1)
+	if (dr_ship_gap(k->ship, o->store == -1 ? "" : k->o->stores[o->store],
+	        o->tli, o->start, o->end, err) == -1)
 		return -1;
 	if (o->store != -1) {
 		k->behind |= 1U << o->store;
