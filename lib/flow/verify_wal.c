@@ -145,7 +145,7 @@ static int
 tell_of(struct dr_verify_wal *w, const struct dr_wal_entry *e,
     enum dr_verdict verdict, const char *why, struct dr_err *err)
 {
-	char text[768];
+	char text[1280];
 
 	(void)snprintf(text, sizeof(text), "\"%s\": %s", e->object, why);
 	return dr_verify_wal_tell(w, "wal", verdict, text, NULL, err);
