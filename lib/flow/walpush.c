@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "flow/walahead.h"
 #include "flow/walfile.h"
+#include "flow/walstate.h"
 
 #define BATCH_FILES 64U
 #define AHEAD_MAX   (64U << 20)
@@ -342,6 +343,53 @@ dr_walpush(const struct dr_walpush_opts *o, const char *path,
 
 /* --- ledgers --------------------------------------------------------------- */
 
+/* How many of the stores here is the ledger owed to? */
+static int
+owed_here(const struct dr_ship_opts *o, const struct dr_wal_pending *p,
+    size_t *owed, struct dr_err *err)
+{
+	struct dr_store *store;
+
+	*owed = 0;
+	for (size_t i = 0; i < o->nstores; i++) {
+		if ((store = dr_store_open(o->stores[i], err)) == NULL)
+			return -1;
+		for (size_t k = 0; k < p->n; k++)
+			*owed += strcmp(p->owed[k], dr_store_url(store)) == 0;
+		dr_store_free(store);
+	}
+	return 0;
+}
+
+/* Each ledger is in the required stores, or an error says which is not. */
+static int
+all_arrived(const struct dr_ship_opts *o, uint64_t system_id,
+    struct dr_err *err)
+{
+	struct dr_wal_pending p = { .n = 0 };
+	struct dr_walstate *st;
+	uint64_t *v = NULL;
+	size_t n = 0, owed;
+	int rc;
+
+	if ((st = dr_walstate_open(o->state, o->set, system_id, err)) == NULL)
+		return -1;
+	rc = dr_walstate_pending(st, &v, &n, err);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if ((rc = dr_walstate_load(st, v[i], &p, err)) != 1)
+			continue;
+		rc = owed_here(o, &p, &owed, err);
+		if (rc == 0 && o->nstores - owed < required(o))
+			rc = dr_err_set(err, DR_EFAIL,
+			    "\"%s\" is not in the required stores yet",
+			    p.head.name);
+		dr_wal_pending_wipe(&p);
+	}
+	free(v);
+	dr_walstate_free(st);
+	return rc;
+}
+
 static int
 ledger_of(const struct dr_walpush_opts *o, uint64_t system_id,
     struct dr_err *err)
@@ -357,7 +405,7 @@ ledger_of(const struct dr_walpush_opts *o, uint64_t system_id,
 		return -1;
 	rc = dr_ship_ledger(ship, false, err);
 	dr_ship_free(ship);
-	return rc;
+	return rc == 0 ? all_arrived(&so, system_id, err) : -1;
 }
 
 int

@@ -321,9 +321,12 @@ first_time(const char *path, uint64_t *size)
 	ssize_t n;
 	long long t = 0;
 
+	/* What cannot be read is looked into soon, too. */
 	if (fd == -1)
-		return 0;
-	if ((n = pread(fd, line, sizeof(line) - 1, 0)) > 0) {
+		return errno == ENOENT ? 0 : 1;
+	if ((n = pread(fd, line, sizeof(line) - 1, 0)) == -1)
+		t = 1;
+	if (n > 0) {
 		line[n] = '\0';
 		/* ["intent",TIME,... or ["gap",TIME,... */
 		if ((comma = strchr(line, ',')) != NULL)
