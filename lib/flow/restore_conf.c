@@ -93,6 +93,150 @@ dr_conf_sets(const char *line, size_t n, const char *const *names,
 	return -1;
 }
 
+/* --- postgresql.auto.conf ------------------------------------------------- */
+
+enum { NOT_SAME = 1, FROM_15 = 2 };
+
+static const struct setting {
+	const char *name, *value;
+	int how;
+} settings[] = {
+	{ "restore_command", "'false'", NOT_SAME },
+	{ "recovery_target_timeline", "'current'", NOT_SAME },
+	{ "recovery_target_action", NULL, NOT_SAME },
+	{ "recovery_target_name", "''", 0 },
+	{ "recovery_target_time", "''", 0 },
+	{ "recovery_target_xid", "''", 0 },
+	{ "recovery_target_lsn", "''", 0 },
+	/* After those: before them, even an empty one counts as a second. */
+	{ "recovery_target", "'immediate'", NOT_SAME },
+	{ "recovery_end_command", "''", 0 },
+	{ "archive_cleanup_command", "''", 0 },
+	{ "primary_conninfo", "''", 0 },
+	{ "primary_slot_name", "''", 0 },
+	{ "synchronous_standby_names", "''", 0 },
+	{ "archive_mode", "off", 0 },
+	{ "archive_command", "''", 0 },
+	{ "archive_library", "''", FROM_15 },
+};
+
+#define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static int
+ours(const struct dr_restore_opts *o, long version, struct dr_buf *out,
+    struct dr_err *err)
+{
+	static const char *const actions[] = { "'pause'", "'promote'",
+		"'shutdown'" };
+
+	if (dr_buf_str(out, "# Set by dr-restore.\n", err) == -1)
+		return -1;
+	for (size_t i = 0; i < NSETTINGS; i++) {
+		const struct setting *s = &settings[i];
+		const char *value = s->value;
+
+		if ((s->how & FROM_15) != 0 && version < 15)
+			continue;
+		if (value == NULL)
+			value = actions[o->action];
+		if ((s->how & NOT_SAME) != 0 && o->same_timeline) {
+			/* These two have no empty value. */
+			if (strcmp(s->name, "recovery_target_timeline") == 0 ||
+			    strcmp(s->name, "recovery_target_action") == 0)
+				continue;
+			value = "''";
+		}
+		if (dr_buf_fmt(out, err, "%s = %s\n", s->name, value) == -1)
+			return -1;
+	}
+	if (o->action == DR_ACT_PAUSE && !o->same_timeline &&
+	    dr_buf_str(out, "hot_standby = on\n", err) == -1)
+		return -1;
+	return 0;
+}
+
+/* TEXT without the lines that set what we set. */
+static int
+former(const char *text, size_t len, struct dr_buf *out, struct dr_err *err)
+{
+	const char *names[NSETTINGS + 2] = { NULL };
+	const char *value;
+	size_t n, vlen;
+
+	for (size_t i = 0; i < NSETTINGS; i++)
+		names[i] = settings[i].name;
+	names[NSETTINGS] = "hot_standby";
+	for (; len > 0; text += n, len -= n) {
+		const char *nl = memchr(text, '\n', len);
+		size_t line = nl == NULL ? len : (size_t)(nl - text);
+
+		n = nl == NULL ? len : line + 1;
+		if (dr_conf_sets(text, line, names, &value, &vlen) != -1)
+			continue;
+		if (dr_buf_add(out, text, line, err) == -1 ||
+		    dr_buf_str(out, "\n", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+version_of(const struct dr_place *place, long *version, struct dr_err *err)
+{
+	char *text, *end;
+	size_t len;
+
+	if ((text = dr_place_get(place, "PG_VERSION", 64, &len, err)) == NULL)
+		return -1;
+	*version = strtol(text, &end, 10);
+	if (end == text || (*end != '\n' && *end != '.') || *version < 9 ||
+	    *version > 999) {
+		free(text);
+		return dr_err_set(err, DR_EDATA, "PG_VERSION makes no sense");
+	}
+	free(text);
+	return 0;
+}
+
+int
+dr_restore_auto_conf(const struct dr_place *place,
+    const struct dr_restore_opts *o, struct dr_err *err)
+{
+	static const char name[] = "postgresql.auto.conf";
+	struct dr_buf out = { .max = CONF_MAX };
+	struct dr_err none = { 0 };
+	long version;
+	size_t len = 0;
+	char *text;
+	int rc = -1;
+
+	if (version_of(place, &version, err) == -1)
+		return -1;
+	if (version < 12)
+		return dr_err_set(err, DR_EUSAGE,
+		    "a cluster of PostgreSQL %ld is restored only with "
+		    "--as-is",
+		    version);
+	text = dr_place_get(place, name, CONF_MAX / 2, &len, &none);
+	if (text == NULL && errno != ENOENT) {
+		*err = none;
+		goto out;
+	}
+	if ((text != NULL && former(text, len, &out, err) == -1) ||
+	    ours(o, version, &out, err) == -1 ||
+	    dr_place_put(place, name, out.data, out.len, err) == -1)
+		goto out;
+	if (!o->same_timeline &&
+	    dr_place_put(place, "recovery.signal", "", 0, err) == -1)
+		goto out;
+	rc = 0;
+
+out:
+	free(text);
+	dr_buf_free(&out);
+	return rc;
+}
+
 /* --- files that lay elsewhere --------------------------------------------- */
 
 struct conf {

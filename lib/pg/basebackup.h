@@ -16,11 +16,10 @@
 #define DR_SLOT_LEN 32
 
 /*
- * IDENTIFY_SYSTEM.  SYSTEM_ID has 21 bytes.  *LSN (may be NULL) is up to where
- * WAL is flushed, or on a standby replayed.
+ * IDENTIFY_SYSTEM.  SYSTEM_ID has 21 bytes.
  */
 int dr_pg_identify(PGconn *, char system_id[21], uint32_t *timeline,
-    uint64_t *lsn, struct dr_err *);
+    struct dr_err *);
 
 /*
  * Make a temporary physical slot of a random name that keeps WAL from now
