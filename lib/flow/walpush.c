@@ -296,7 +296,10 @@ run(struct push *p, const char *path, struct dr_err *err)
 		return -1;
 	p->r->bytes = w.len;
 	p->r->tried = true;
-	rc = put_file(p, &w, &p->r->result, err);
+	/* Keys are read and stores opened meanwhile. */
+	rc = dr_wal_begin(&w.id, w.data, w.len, 0, workers(), err);
+	if (rc == 0)
+		rc = put_file(p, &w, &p->r->result, err);
 	p->r->again = p->r->result.again;
 	dr_walfile_close(&w);
 	if (rc == -1)
