@@ -13,6 +13,7 @@
 #include "flow/stores.h"
 #include "flow/walget.h"
 #include "flow/walpush.h"
+#include "flow/walreceive.h"
 
 /* --- push ------------------------------------------------------------------ */
 
@@ -91,6 +92,79 @@ out:
 	dr_strs_free(&push.stores);
 	dr_strs_free(&push.recipients);
 	dr_strs_free(&push.recipient_files);
+	return rc;
+}
+
+/* --- receive --------------------------------------------------------------- */
+
+static struct {
+	struct dr_wal_receive_opts o;
+	struct dr_strs recipients, recipient_files;
+	int require, cipher;
+} receive = { .o = { .interval = 1000, .shutdown_timeout = 10000 } };
+
+static const struct dr_opt receive_opts[] = {
+	{ "set", 'n', DR_OPT_STR, &receive.o.set, 0, 0, "SET",
+	    "store it in SET", "DR_SET" },
+	{ "conninfo", 'd', DR_OPT_STR, &receive.o.conninfo, 0, 0, "CONNINFO",
+	    "connect so (the PG* environment)", NULL },
+	{ "slot", 0, DR_OPT_STR, &receive.o.slot, 0, 0, "NAME",
+	    "the replication slot that keeps WAL until it is stored", NULL },
+	{ "create-slot", 0, DR_OPT_FLAG, &receive.o.create_slot, 0, 0, NULL,
+	    "make the slot where it is missing or invalid", NULL },
+	{ "interval", 0, DR_OPT_MSEC, &receive.o.interval, 0, 0, "D",
+	    "store new WAL this often (1s)", NULL },
+	{ "shutdown-timeout", 0, DR_OPT_MSEC, &receive.o.shutdown_timeout, 0, 0,
+	    "D", "how long an end may take (10s)", NULL },
+	{ "require", 0, DR_OPT_INT, &receive.require, 1, DR_SHIP_STORES, "N",
+	    "WAL counts as stored when N stores have it (all)", NULL },
+	{ "recipients-file", 'R', DR_OPT_LIST, &receive.recipient_files, 0, 0,
+	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
+	{ "recipient", 'r', DR_OPT_LIST, &receive.recipients, 0, 0, "RECIPIENT",
+	    "seal to RECIPIENT", NULL },
+	{ "cipher", 0, DR_OPT_CHOICE, &receive.cipher, 0, 0, "age|aes-256-gcm",
+	    "format to seal in (age)", "DR_CIPHER" },
+	{ "sign-key", 'k', DR_OPT_STR, &receive.o.sign_key, 0, 0, "FILE",
+	    "sign with FILE (STATE/sign.key, made at first use)",
+	    "DR_SIGN_KEY" },
+	{ 0 },
+};
+
+static const struct dr_cmd receive_cmd = { "dr-wal receive",
+	"[-n SET] [-d CONNINFO] --slot NAME [--create-slot] [--interval D]\n"
+	"           [--shutdown-timeout D] [--require N] [-R FILE]... "
+	"[-k FILE] STORE...",
+	"Receive WAL from a server as it is written, and store it.",
+	"dr-wal receive -n main -d service=main --slot drtools --create-slot "
+	"-R /etc/dr/recipients /backup\n",
+	receive_opts };
+
+static int
+run_receive(int argc, char **argv, struct dr_err *err)
+{
+	struct dr_wal_receive_opts *o = &receive.o;
+	struct dr_strs stores = { NULL, 0 };
+	struct dr_recipients *to = NULL;
+	int rc = -1;
+
+	if (dr_set_named(o->set, err) == -1 ||
+	    dr_stores_named(argc, argv, &stores, err) == -1 ||
+	    (to = dr_recipients_gather(&receive.recipients,
+	         &receive.recipient_files, err)) == NULL)
+		goto out;
+	o->stores = stores.v;
+	o->nstores = stores.n;
+	o->require = (size_t)receive.require;
+	o->state = dr_common.state;
+	o->recipients = to;
+	o->cipher = receive.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
+	rc = dr_wal_receive(o, err);
+
+out:
+	dr_recipients_free(to);
+	dr_strs_free(&stores);
+	dr_strs_free(&receive.recipients);
+	dr_strs_free(&receive.recipient_files);
 	return rc;
 }
 
@@ -186,6 +260,7 @@ static const struct verb {
 	int (*ended)(int cause); /* its own exit status; or NULL */
 } verbs[] = {
 	{ &push_cmd, run_push, NULL },
+	{ &receive_cmd, run_receive, NULL },
 	{ &get_cmd, run_get, get_ended },
 };
 

@@ -253,6 +253,17 @@ dr_stop_fd(void)
 	return stop_pipe[0];
 }
 
+void
+dr_stop_heard(void)
+{
+	char byte;
+
+	stop_signal = 0;
+	/* Only its end is worth knowing, and it is not for us. */
+	if (read(stop_pipe[0], &byte, 1) == -1)
+		return;
+}
+
 static int (*each_second)(void *, struct dr_err *);
 static void *each_second_arg;
 static volatile sig_atomic_t second_over;

@@ -55,6 +55,12 @@ int dr_stop_fd(void);
 int dr_check_stop(struct dr_err *);
 
 /*
+ * For tools that end well when they are told to: the signal is heard, and
+ * from now on nothing fails because of it.  A second one kills.
+ */
+void dr_stop_heard(void);
+
+/*
  * From now on dr_check_stop calls FN about once a second, and a write that
  * waits is interrupted to call it (SIGALRM).  What FN fails with,
  * dr_check_stop fails with; FN itself must not wait.  NULL ends it.
