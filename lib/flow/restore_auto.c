@@ -60,9 +60,12 @@ target(const struct dr_target *t, struct dr_buf *out, struct dr_err *err)
 			return -1;
 	if (t->kind == DR_TARGET_NAME)
 		value = t->name;
-	else if (t->kind == DR_TARGET_TIME)
+	else if (t->kind == DR_TARGET_TIME) {
+		/* It is parsed before the server knows a "Z". */
 		dr_format_time(t->time, text);
-	else if (t->kind == DR_TARGET_LSN)
+		text[10] = ' ';
+		(void)snprintf(text + strlen(text) - 1, 4, "+00");
+	} else if (t->kind == DR_TARGET_LSN)
 		dr_format_lsn(t->lsn, text);
 	else if (t->kind == DR_TARGET_XID)
 		(void)snprintf(text, sizeof(text), "%llu",

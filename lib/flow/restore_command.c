@@ -67,23 +67,21 @@ file(struct dr_buf *out, const char *name, const char *path, struct dr_err *err)
 	struct stat st;
 	int rc = -1;
 
-	if ((full = realpath(path, NULL)) == NULL || stat(full, &st) == -1) {
-		dr_err_sys(err, "cannot find \"%s\"", path);
-		goto out;
-	}
+	if (stat(path, &st) == -1)
+		return dr_err_sys(err, "cannot find \"%s\"", path);
 	if (!S_ISREG(st.st_mode)) {
 		dr_err_set(err, DR_EUSAGE,
 		    "\"%s\" is no file that the server could read again when "
 		    "it asks for WAL",
 		    path);
-		dr_err_hint(err,
+		return dr_err_hint(err,
 		    "name a file, or recover to the end of the backup with "
 		    "--immediate");
-		goto out;
 	}
-	rc = option(out, name, full, err);
-
-out:
+	if ((full = realpath(path, NULL)) == NULL)
+		dr_err_sys(err, "cannot find \"%s\"", path);
+	else
+		rc = option(out, name, full, err);
 	free(full);
 	return rc;
 }

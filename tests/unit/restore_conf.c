@@ -158,7 +158,7 @@ recoveries(void)
 		{ { .kind = DR_TARGET_NAME, .name = "it's\\" },
 		    "recovery_target_name", "'it''s\\\\'" },
 		{ { .kind = DR_TARGET_TIME, .time = 1795176000500000 },
-		    "recovery_target_time", "'2026-11-20T12:00:00.500000Z'" },
+		    "recovery_target_time", "'2026-11-20 12:00:00.500000+00'" },
 		{ { .kind = DR_TARGET_XID, .xid = 4294967300 },
 		    "recovery_target_xid", "'4294967300'" },
 		{ { .kind = DR_TARGET_LSN, .lsn = 0x1abcdef00 },
