@@ -450,6 +450,7 @@ get(struct get *g, struct dr_err *err)
 	find_spool(g);
 	if (g->spool != NULL && dr_walspool_take(g->spool, o->name, o->dest,
 	                            o->timeout_ms / 2, &size) == 1) {
+		dr_say(1, "\"%s\" had been fetched ahead", o->name);
 		ahead(g, size);
 		return 1;
 	}
