@@ -191,6 +191,36 @@ cp c/g/wal/$sysid/00000001/${S}08.zst.age d/g/wal/$sysid/00000001/
 status 3 "put there since" dr-verify -n g d
 nomatch "it is none any more" 'damaged|gap' out
 
+# --- several at once --------------------------------------------------------------------
+mkdir e f
+for i in 1 2 3 4 5 6 7 8 9; do
+	python3 "$top/tests/walseg.py" "$T/pg" ${S}1$i
+done
+(cd pg && dr-wal push -n p -s "$T/e" -s "$T/f" pg_wal/${S}11)
+par=
+for i in 1 2 3 4 5 6 7 8 9; do
+	for times in 1 2; do
+		(cd pg && exec dr-wal push -n p -s "$T/e" -s "$T/f" \
+		    "pg_wal/${S}1$i") >"par.$i.$times" 2>&1 &
+		par="$par $!"
+	done
+	[ $((i % 3)) -ne 0 ] || {
+		dr-wal push -n p --ledger -s "$T/e" -s "$T/f" >par.l.$i 2>&1 &
+		par="$par $!"
+	}
+done
+lost=0
+for pid in $par; do
+	wait "$pid" || lost=$((lost + 1))
+done
+is "21 writers at once: none failed" "$lost $(cat par.*)" "0 "
+sleep 0.01
+ok "the last ledger" dr-wal push -n p --ledger -s "$T/e" -s "$T/f"
+touch -d '3 hours ago' e/p/wal/$sysid/00000001/0* f/p/wal/$sysid/00000001/0*
+status 3 "both stores are whole" dr-verify -n p e f
+nomatch "all of it vouched for, by one chain" 'damaged|vouched' out
+is "nine objects in each" "$(grep -c 'ok .* 9 objects' out)" 2
+
 # --- timelines ------------------------------------------------------------------------
 reset
 rm -rf "$DR_STATE/wal"

@@ -162,6 +162,8 @@ static void
 good_store(struct dr_ledger l[2])
 {
 	fresh();
+	dr_ledger_wipe(&l[0]);
+	dr_ledger_wipe(&l[1]);
 	l[0] = ledger(key, 1);
 	object(&l[0], "000000010000000000000001.zst.age");
 	object(&l[0], "000000010000000000000002.zst.age");
@@ -177,9 +179,16 @@ good_store(struct dr_ledger l[2])
 }
 
 static void
+forget(struct dr_ledger l[2])
+{
+	dr_ledger_wipe(&l[0]);
+	dr_ledger_wipe(&l[1]);
+}
+
+static void
 test_good(void)
 {
-	struct dr_ledger l[2];
+	struct dr_ledger l[2] = { 0 };
 	const struct dr_wal_timeline *t;
 	struct dr_walcat c;
 
@@ -217,14 +226,13 @@ test_good(void)
 	        dr_walcat_reach(&c, 1, SEG) == 2 * SEG,
 	    "what a ledger names and is missing");
 	dr_walcat_free(&c);
-	dr_ledger_wipe(&l[0]);
-	dr_ledger_wipe(&l[1]);
+	forget(l);
 }
 
 static void
 test_chain(void)
 {
-	struct dr_ledger l[2], m, x;
+	struct dr_ledger l[2] = { 0 }, m, x;
 	char *name;
 
 	good_store(l);
@@ -275,12 +283,13 @@ test_chain(void)
 	}
 	free(name);
 	OK(faults(keys) == 0, "the oldest may have been pruned");
+	forget(l);
 }
 
 static void
 test_forged(void)
 {
-	struct dr_ledger l[2], m;
+	struct dr_ledger l[2] = { 0 }, m;
 	char *name, *full;
 
 	good_store(l);
@@ -351,12 +360,13 @@ test_forged(void)
 	free(full);
 	free(name);
 	dr_ledger_wipe(&m);
+	forget(l);
 }
 
 static void
 test_again(void)
 {
-	struct dr_ledger l[2], m;
+	struct dr_ledger l[2] = { 0 }, m;
 	struct dr_walcat c;
 	char sha[DR_SHA256_HEX];
 
@@ -383,6 +393,7 @@ test_again(void)
 	    "also where it is missing");
 	dr_walcat_free(&c);
 	dr_ledger_wipe(&m);
+	forget(l);
 }
 
 static int
@@ -396,7 +407,7 @@ count(void *arg, uint64_t id, struct dr_err *e)
 int
 main(void)
 {
-	struct dr_ledger l[2];
+	struct dr_ledger l[2] = { 0 };
 	int n = 0;
 
 	if (dr_crypt_init(&err) == -1)
@@ -413,7 +424,12 @@ main(void)
 	good_store(l);
 	OK(dr_walcat_systems(store, "main", count, &n, &err) == 0 && n == 1,
 	    "its system ids");
+	forget(l);
 	dr_store_free(store);
+	dr_verify_keys_free(keys);
+	dr_verify_keys_free(both);
+	dr_sign_key_free(key);
+	dr_sign_key_free(stranger);
 	tmp_leave();
 	return DONE();
 }

@@ -1,13 +1,4 @@
-/*
- * walship.c - WAL into stores, and its ledgers.
- *
- * With arguments it is what tests/fault/wal-crash.t kills and looks after:
- *
- *	ship STATE SET SEGMENT STORE...	put that segment, then the ledgers due
- *	ledger STATE SET STORE...	what is due, and one more
- *	check SET PUBKEY SETTLED STORE	is each object in a ledger (if SETTLED is
- *					1), and each in a ledger there?
- */
+/* walship.c - WAL into stores, and its ledgers. */
 #include "flow/walship.h"
 
 #include <sys/stat.h>
@@ -422,46 +413,18 @@ test_two(const char *dir)
 	free(b);
 }
 
-/* --- for tests/fault ------------------------------------------------------------------ */
-
-static int
-ship(int argc, char **argv)
-{
-	struct dr_ship_opts o =
-	    options(argv[0], (const char *const *)argv + 3, (size_t)argc - 3);
-	struct dr_ship_result r;
-	struct dr_ship *s;
-	int rc = 1;
-
-	o.ledger_ms = 0;
-	if ((s = dr_ship_open(&o, &err)) == NULL ||
-	    (strcmp(argv[2], "-") != 0 && put(s, argv[2], data, &r) == -1) ||
-	    dr_ship_ledger(s, strcmp(argv[2], "-") == 0, &err) == -1)
-		printf("# %s\n", err.msg);
-	else
-		rc = 0;
-	dr_ship_free(s);
-	return rc;
-}
-
 int
-main(int argc, char **argv)
+main(void)
 {
 	if (dr_crypt_init(&err) == -1)
 		abort();
 	setup();
-	if (argc > 5 && strcmp(argv[1], "ship") == 0)
-		return ship(argc - 2, argv + 2);
-	if (argc == 5 && strcmp(argv[1], "check") == 0) {
-		struct dr_verify_keys *keys =
-		    dr_verify_keys_load(argv[2], &err);
-
-		return faults(argv[4], keys, argv[3][0] == '1', NULL, NULL) !=
-		       0;
-	}
 	tmp_make();
 	test_one(tmp_dir);
 	test_two(tmp_dir);
 	tmp_leave();
+	dr_recipients_free(to);
+	free(data);
+	free(other);
 	return DONE();
 }
