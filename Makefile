@@ -174,7 +174,7 @@ variants:
 ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
-	tests/unit/unpack*.c tests/unit/restore*.c tests/unit/pool*.c \
+	tests/unit/writer*.c tests/unit/place*.c tests/unit/restore*.c \
 	tests/unit/walobj.c)))
 TSAN_TOOLS := $(TOOLS)
 

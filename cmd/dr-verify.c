@@ -45,7 +45,7 @@ print(void *arg, const struct dr_finding *f, struct dr_err *err)
 	    f->expected)
 		return 0;
 	rc = o->json ? dr_finding_json(f, o->how.deep, &line, err)
-	             : dr_finding_text(f, &line, err);
+	             : dr_finding_text(f, o->from.stores.n > 1, &line, err);
 	if (rc == 0)
 		rc =
 		    dr_fd_write(1, line.data, line.len, "standard output", err);

@@ -53,6 +53,8 @@ if wrong == "spaces":
     files["pg_tblspc/16384/PG_15_1/5/1"] = b"t" * 3000
     files["tablespace_map"] = b"16384 /nowhere/a\\\\b\n"
 order = sorted(files)
+if wrong == "oddly":
+    order = order[::-1]
 
 # --- backup_manifest
 entries = []
@@ -148,7 +150,7 @@ manifest = {
     "complete": True,
     "started": "2026-11-20T12:00:00Z", "host": "h", "labels": {},
     "pg": {"version": "15.0", "system_id": "7000000000000000000",
-           "wal": wrong != "nowal"},
+           "wal": wrong != "nowal", "group_access": wrong == "group"},
     "object": {"name": out.rsplit("/", 1)[-1], "size": len(data),
                "sha256": hashlib.sha256(data).hexdigest()},
 }

@@ -454,6 +454,9 @@ make_dir(struct extract *x, int at, const char *name,
 		                                mkdirat(at, name, 0700) == -1))
 			return cannot_make(x, e);
 	}
+	/* What it inherits may keep its owner out. */
+	if (x->inherits && fchmodat(at, name, 0700, 0) == -1)
+		return cannot_make(x, e);
 	return put_late(x, entry, e);
 }
 

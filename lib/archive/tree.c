@@ -298,8 +298,8 @@ enter(struct walk *w, int at, const char *name, struct stat *st,
 static bool
 reserved(const char *path)
 {
-	return strncmp(path, ".drtools", 8) == 0 &&
-	       (path[8] == '\0' || path[8] == '/');
+	return strcmp(path, ".drtools") == 0 ||
+	       strncmp(path, ".drtools/", 9) == 0;
 }
 
 /* t->path is set; KIND is what readdir said (DT_UNKNOWN: not known). */

@@ -88,6 +88,8 @@ dr_main_begin(const char *name)
 	/* Unlike SIG_IGN, a handler does not outlive execve(2). */
 	set_signal(SIGPIPE, on_nothing, SA_RESTART);
 	set_signal(SIGUSR1, on_nothing, SA_RESTART);
+	/* Beyond ulimit -f, write(2) says EFBIG then, like a full disk. */
+	set_signal(SIGXFSZ, on_nothing, SA_RESTART);
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		cannot("make a pipe");
 	for (size_t i = 0; i < NSTOP; i++) {

@@ -318,14 +318,13 @@ static int
 next_pooled(struct unpack *u, struct dr_err *err)
 {
 	struct dr_slot *s;
-	int rc;
 
 	if (u->out != NULL) {
 		u->out = NULL;
 		dr_pool_release(u->pool);
 	}
 	while (!u->in_end && (s = dr_pool_take(u->pool)) != NULL) {
-		if ((rc = read_frame(u, s, &u->in_err)) <= 0) {
+		if (read_frame(u, s, &u->in_err) <= 0) {
 			u->in_end = true;
 			break;
 		}

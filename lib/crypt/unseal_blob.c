@@ -2,6 +2,7 @@
  * The plain text of a sealed blob.  Chunks are found by arithmetic, so any
  * thread reads anywhere with a cipher of its own.
  */
+#include <assert.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -127,6 +128,7 @@ read_batch(struct plainblob *p, struct opener *o, unsigned char *buf,
 	    dr_blob_pread(p->blob.next, o->sealed, total,
 	        p->start + first * DR_SEALED, err) == -1)
 		return -1;
+	assert(o->sealed != NULL);
 	from = o->sealed;
 	for (uint64_t c = first; c <= last; c++, from += DR_SEALED) {
 		plain = chunk_len(p, c);

@@ -250,7 +250,6 @@ dr_body_tar(struct dr_body *b, const struct dr_identities *ids, int workers,
 			return NULL;
 		}
 	}
-	s = &top->source;
 	if (is_packed(top->buf, top->len)) {
 		s = dr_unpack_new(&top->source, workers, false, err);
 		if (s == NULL) {
@@ -280,6 +279,7 @@ first_member(void *arg, const struct dr_member *m, struct dr_err *err)
 	if (*kind != NULL)
 		return 0;
 	if (strcmp(m->path, "backup_label") == 0 ||
+	    strcmp(m->path, "PG_VERSION") == 0 ||
 	    strncmp(m->path, "pg_tblspc/", 10) == 0)
 		*kind = "pg";
 	else if (slash != NULL && strcmp(slash, piece) == 0 && m->type == '0')

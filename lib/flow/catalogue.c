@@ -191,25 +191,19 @@ read_one(struct dr_store *store, const char *set,
 	    &len, &sig, &sig_len, b->signer, &b->bad);
 	if (rc == 0) /* since it was listed */
 		dr_err_set(&b->bad, DR_EDATA, "\"%s\" is gone", name);
-	if (rc != 1)
-		goto out;
-	if (dr_sha256_hex(data, len, b->sha256, err) == -1) {
-		rc = -1;
-		goto out;
+	if (rc == 1 && dr_sha256_hex(data, len, b->sha256, &b->bad) == 0) {
+		if (len == 0 || data[len - 1] != '\n')
+			dr_err_set(&b->bad, DR_EDATA,
+			    "\"%s\" does not end with a newline", name);
+		else
+			b->manifest =
+			    dr_manifest_parse(data, len, name, &b->bad);
 	}
-	if (len == 0 || data[len - 1] != '\n')
-		dr_err_set(&b->bad, DR_EDATA,
-		    "\"%s\" does not end with a newline", name);
-	else
-		b->manifest = dr_manifest_parse(data, len, name, &b->bad);
 	if (b->manifest != NULL && bind(b->manifest, set, b->id, name,
 	                               b->signer, b->sha256, &b->bad) == -1) {
 		json_decref(b->manifest);
 		b->manifest = NULL;
 	}
-	rc = 1;
-
-out:
 	free(data);
 	free(sig);
 	free(name);
@@ -355,6 +349,12 @@ latest(const struct dr_backups *all, struct dr_err *err)
 			continue;
 		if (all->v[i].manifest != NULL)
 			return &all->v[i];
+		if (all->v[i].bad.cause != DR_EDATA) {
+			/* It may be whole: this is not the time to take
+			 * another for it. */
+			*err = all->v[i].bad;
+			return NULL;
+		}
 		dr_warn("passing over backup %s: %s", all->v[i].id,
 		    all->v[i].bad.msg);
 	}

@@ -8,6 +8,7 @@
 #include "archive/tarwalk.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/msg.h"
 #include "base/num.h"
 #include "base/tty.h"
 #include "codec/pack.h"
@@ -314,7 +315,8 @@ walk(struct deep *d, struct dr_source *tar, struct dr_err *err)
 	if ((w = dr_tarwalk_new(&ops, d, err)) == NULL)
 		goto out;
 	while ((n = dr_source_fill(tar, buf, STEP, err)) > 0) {
-		if (dr_tarwalk_add(w, buf, (size_t)n, err) == -1)
+		if (dr_check_stop(err) == -1 ||
+		    dr_tarwalk_add(w, buf, (size_t)n, err) == -1)
 			goto out;
 		dr_progress(done += (uint64_t)n);
 	}
@@ -333,6 +335,7 @@ dr_deep(struct dr_body *body, const struct dr_identities *ids, int workers,
 {
 	struct deep d = { .facts = facts };
 	struct dr_source *tar;
+	const json_t *m;
 	const char *kind;
 	bool pg;
 	int rc = -1;
@@ -346,6 +349,16 @@ dr_deep(struct dr_body *body, const struct dr_identities *ids, int workers,
 	    walk(&d, tar, err) == -1 ||
 	    dr_source_drain(dr_body_proof(body), err) == -1)
 		goto out;
+	if ((m = dr_body_manifest(body, err)) == NULL)
+		goto out;
+	if (pg != (strcmp(dr_manifest_str(m, "kind"), "pg") == 0)) {
+		dr_err_set(err, DR_EPARTIAL,
+		    "the stream did not look like what it is, a backup of "
+		    "kind %s",
+		    dr_manifest_str(m, "kind"));
+		dr_err_hint(err, "write it to a file (-o) and verify that");
+		goto out;
+	}
 	rc = pg ? settle(&d, body, err) : 0;
 
 out:

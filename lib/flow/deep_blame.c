@@ -57,7 +57,8 @@ gather(struct blame *b, struct dr_extents *x, struct dr_err *err)
 			return -1;
 		b->n++;
 	}
-	qsort(b->v, b->n, sizeof(*b->v), by_path);
+	if (b->n > 0)
+		qsort(b->v, b->n, sizeof(*b->v), by_path);
 	for (size_t i = 1; i < b->n; i++)
 		if (strcmp(b->v[i - 1].path, b->v[i].path) == 0)
 			return dr_err_set(err, DR_EDATA,

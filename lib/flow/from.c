@@ -1,5 +1,6 @@
 #include "flow/from.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -9,22 +10,34 @@
 #include "manifest/manifest.h"
 #include "store/store.h"
 
-static bool
-is_input(const char *operand)
+/* 1, 0, or -1 where it cannot be told. */
+static int
+is_input(const char *operand, struct dr_err *err)
 {
 	struct stat st;
 
-	return strcmp(operand, "-") == 0 ||
-	       (stat(operand, &st) == 0 && !S_ISDIR(st.st_mode));
+	if (strcmp(operand, "-") == 0)
+		return 1;
+	if (stat(operand, &st) == 0)
+		return !S_ISDIR(st.st_mode);
+	/* The URL of a store is no file's name. */
+	if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
+		return 0;
+	return dr_err_sys(err, "cannot look at \"%s\"", operand);
 }
 
 int
 dr_from_operands(int n, char *const argv[], struct dr_from_opts *o,
     struct dr_err *err)
 {
-	for (int i = 0; i < n; i++)
-		if (is_input(argv[i]))
+	for (int i = 0; i < n; i++) {
+		int is = is_input(argv[i], err);
+
+		if (is == -1)
+			return -1;
+		if (is == 1)
 			o->file = argv[i];
+	}
 	if (o->file == NULL)
 		return dr_stores_named(n, argv, &o->stores, err);
 	if (n > 1)

@@ -47,7 +47,7 @@ struct list {
 	struct dr_sink *out;
 	struct row *rows;
 	size_t n, cap;
-	size_t bad, total; /* backups */
+	size_t bad, unread, total; /* backups */
 };
 
 /* --- what is known of one ------------------------------------------------- */
@@ -133,7 +133,8 @@ fill(struct row *r, const char *set, const struct dr_backup *b,
 	(void)snprintf(r->cell[C_STARTED], CELL, "%s",
 	    short_time(dr_backup_started(b), text));
 	if (m == NULL) {
-		(void)snprintf(r->cell[C_FLAGS], CELL, "untrusted");
+		(void)snprintf(r->cell[C_FLAGS], CELL, "%s",
+		    b->bad.cause == DR_EDATA ? "untrusted" : "unread");
 		return;
 	}
 	(void)snprintf(r->cell[C_KIND], CELL, "%s", dr_manifest_str(m, "kind"));
@@ -165,7 +166,8 @@ fill(struct row *r, const char *set, const struct dr_backup *b,
 static void
 json_part(struct dr_json *j, const char *key, const json_t *value)
 {
-	char *text = json_dumps(value, JSON_COMPACT);
+	/* Control characters beyond ASCII must not reach a terminal. */
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (text != NULL)
 		dr_json_raw(j, key, text);
@@ -277,7 +279,10 @@ list_set(struct list *l, struct dr_store *store, const char *url,
 
 		l->total++;
 		if (b->manifest == NULL) {
-			l->bad++;
+			if (b->bad.cause == DR_EDATA)
+				l->bad++;
+			else
+				l->unread++;
 			dr_warn("%s", b->bad.msg);
 		}
 		known = 0;
@@ -452,6 +457,9 @@ dr_list(const struct dr_list_opts *o, struct dr_sink *out, struct dr_err *err)
 	if (l.bad > 0)
 		dr_err_set(err, DR_EDATA,
 		    "%zu of %zu backups cannot be trusted", l.bad, l.total);
+	else if (l.unread > 0)
+		dr_err_set(err, DR_EFAIL, "%zu of %zu backups cannot be read",
+		    l.unread, l.total);
 	else if (failed > 0) {
 		*err = first;
 		if (failed < o->nstores)

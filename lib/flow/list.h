@@ -28,8 +28,9 @@ struct dr_list_opts {
 
 /*
  * The backups of all stores into OUT, which is not finished.  Those that
- * are damaged or not to be trusted are listed, and then it is DR_EDATA; a
- * store that cannot be read is DR_EPARTIAL when another could be.
+ * are damaged or not to be trusted are listed, and then it is DR_EDATA; so
+ * are those that cannot be read now, and then it is DR_EFAIL; a store
+ * that cannot be read is DR_EPARTIAL when another could be.
  */
 int dr_list(const struct dr_list_opts *, struct dr_sink *out, struct dr_err *);
 

@@ -189,7 +189,7 @@ locale(PGconn *sql, json_t *manifest, struct dr_err *err)
 	    v >= 150000 ? ", CASE datlocprovider WHEN 'c' THEN 'libc' "
 	                  "WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END, "
 	                  "datcollversion"
-	                : "",
+	                : ", 'libc'",
 	    v >= 170000   ? ", datlocale"
 	    : v >= 150000 ? ", daticulocale"
 	                  : "");
@@ -311,7 +311,8 @@ read_one(PGconn *sql, const char *path, struct dr_config *c, struct dr_err *err)
 	int rc = -1;
 	char query[128];
 
-	if (path[0] != '/' || !dr_path_safe(path + 1))
+	if (path[0] != '/' || !dr_path_safe(path + 1) ||
+	    strlen(path) >= sizeof(f->path))
 		return dr_err_set(err, DR_EFAIL,
 		    "the server has a configuration file at \"%.200s\", "
 		    "which is no plain absolute path",
@@ -345,10 +346,7 @@ read_one(PGconn *sql, const char *path, struct dr_config *c, struct dr_err *err)
 	}
 	c->v = more;
 	f = &c->v[c->n];
-	if ((f->path = strdup(path)) == NULL) {
-		no_memory(err);
-		goto out;
-	}
+	memcpy(f->path, path, strlen(path) + 1);
 	f->data = raw;
 	raw = NULL; /* the list's now */
 	f->size = n;
@@ -395,10 +393,8 @@ dr_config_free(struct dr_config *c)
 {
 	size_t i;
 
-	for (i = 0; i < c->n; i++) {
-		free(c->v[i].path);
+	for (i = 0; i < c->n; i++)
 		PQfreemem(c->v[i].data);
-	}
 	free(c->v);
 	memset(c, 0, sizeof(*c));
 }

@@ -26,7 +26,7 @@ dr_facts_sql(PGconn *sql, json_t *manifest, json_t *report, struct dr_err *);
 /* Configuration files, whole. */
 struct dr_config {
 	struct dr_config_file {
-		char *path; /* absolute, on the server */
+		char path[1024]; /* absolute, on the server */
 		unsigned char *data;
 		size_t size;
 	} * v;

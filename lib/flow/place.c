@@ -15,9 +15,9 @@
 
 static const char marker_text[] =
     "dr-restore is writing this directory, or was interrupted while it did.\n"
-    "What lies here is not a whole data directory, and a server cannot use\n"
-    "it.  If no dr-restore is running, remove the directory (and those of\n"
-    "its tablespaces) and restore again.\n";
+    "What lies here is not whole, and no server can use it.  If no\n"
+    "dr-restore is running, remove the directory (and those of tablespaces)\n"
+    "and restore again.\n";
 
 static mode_t
 dir_mode(const struct dr_place *p)
@@ -70,7 +70,7 @@ dr_place_take(const struct dr_place *p, const char *path, const char *what,
 		    what, path);
 		goto fail;
 	}
-	if (fchmod(fd, dir_mode(p)) == -1) {
+	if (!p->tree && fchmod(fd, dir_mode(p)) == -1) {
 		dr_err_sys(err, "cannot set the mode of \"%s\"", path);
 		goto fail;
 	}
@@ -88,7 +88,7 @@ owner(struct dr_place *p, struct dr_err *err)
 
 	if (fstat(p->fd, &st) == -1)
 		return dr_err_sys(err, "cannot look at \"%s\"", p->dir);
-	if (geteuid() != 0)
+	if (p->tree || geteuid() != 0)
 		return 0;
 	if (st.st_uid == 0) {
 		dr_warn("the files in \"%s\" will belong to root, which "

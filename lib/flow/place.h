@@ -29,6 +29,7 @@ struct dr_space {
 struct dr_place {
 	char *dir; /* absolute */
 	int fd;
+	bool tree;  /* no cluster: modes and owners are not ours to set */
 	bool group; /* group access: 0750 and 0640 */
 	bool chown; /* root restores into a directory of somebody else */
 	uid_t uid;

@@ -329,6 +329,24 @@ judge(const struct push *p, struct dr_err *err)
 	return 0;
 }
 
+/* A state that is damaged or read-only shows before the body goes up. */
+static int
+try_state(const struct dr_push_opts *o, struct dr_err *err)
+{
+	struct dr_state *state = dr_state_lock(o->state, o->set, err);
+	struct dr_pending *v = NULL;
+	size_t n = 0, i;
+	int rc = -1;
+
+	if (state != NULL)
+		rc = dr_state_pending(state, &v, &n, err);
+	for (i = 0; i < n; i++)
+		dr_pending_wipe(&v[i]);
+	free(v);
+	dr_state_free(state);
+	return rc;
+}
+
 int
 dr_push(struct dr_input *in, const struct dr_push_opts *o,
     struct dr_push_report *r, struct dr_err *err)
@@ -347,7 +365,8 @@ dr_push(struct dr_input *in, const struct dr_push_opts *o,
 		goto out;
 	}
 	if ((key = dr_state_sign_key(o->state, o->sign_key, &made, err)) ==
-	    NULL)
+	        NULL ||
+	    try_state(o, err) == -1)
 		goto out;
 	if (carry(&p, in, err) == -1 || take_manifest(&p, in, err) == -1 ||
 	    (known = dr_commit_known(o, key, r, err)) == -1)

@@ -288,28 +288,24 @@ out:
 
 /* --- trees and streams ---------------------------------------------------- */
 
-/*
- * A tree that is cut short looks like a tree, so it has the mark too (a
- * stream becomes one file, which is named when it is whole).
- */
 static int
-mark(const char *dir, bool on, struct dr_err *err)
+extract(struct dr_body *body, const char *kind, const struct dr_restore_opts *o,
+    struct dr_extract_facts *got, struct dr_err *err)
 {
-	static const char text[] = "This directory is not whole.\n";
-	char *path = dr_fmt(err, "%s/%s", dir, DR_RESTORE_MARKER);
-	int rc = -1;
+	struct dr_extract_opts how = { .owners = geteuid() == 0 };
+	struct dr_source *tar;
+	const json_t *m;
+	int rc;
 
-	if (path == NULL)
+	if ((tar = dr_body_tar(body, o->ids, o->workers, err)) == NULL)
 		return -1;
-	if (on)
-		rc = dr_file_put(path, 0600, DR_FILE_NEW, text,
-		    sizeof(text) - 1, err);
-	else if (unlink(path) == -1)
-		dr_err_sys(err, "cannot remove \"%s\"", path);
-	else
-		rc = dr_sync_dir(dir, err);
-	free(path);
-	return rc;
+	rc = strcmp(kind, "stream") == 0
+	         ? dr_extract_stream(tar, o->dir, &how, got, err)
+	         : dr_extract_tree(tar, o->dir, &how, got, err);
+	if (rc == -1 || dr_source_drain(dr_body_proof(body), err) == -1 ||
+	    (m = dr_body_manifest(body, err)) == NULL)
+		return -1;
+	return may(m, kind, o, err);
 }
 
 static int
@@ -317,42 +313,38 @@ restore_other(struct dr_body *body, const char *kind,
     const struct dr_restore_opts *o, struct dr_restore_facts *facts,
     struct dr_err *err)
 {
-	struct dr_extract_opts how = { .owners = geteuid() == 0 };
 	struct dr_extract_facts got = { 0 };
 	struct dr_place place = DR_PLACE_INIT;
-	struct dr_source *tar;
-	bool tree = strcmp(kind, "stream") != 0;
-	const json_t *m;
-	int fd, rc;
+	int rc = -1;
 
+	if (o->tablespaces != NULL && o->tablespaces->n > 0)
+		return dr_err_set(err, DR_EUSAGE,
+		    "--tablespace is for clusters, and this is none");
 	if (dr_body_known(body) &&
 	    may(dr_body_manifest(body, err), kind, o, err) == -1)
 		return -1;
-	if ((fd = dr_place_take(&place, o->dir, "the directory", err)) == -1)
-		return -1;
-	close(fd);
-	if (tree && mark(o->dir, true, err) == -1)
-		return -1;
-	if ((tar = dr_body_tar(body, o->ids, o->workers, err)) == NULL)
-		return -1;
-	rc = tree ? dr_extract_tree(tar, o->dir, &how, &got, err)
-	          : dr_extract_stream(tar, o->dir, &how, &got, err);
-	if (rc == 0 && dr_source_drain(dr_body_proof(body), err) == -1)
-		rc = -1;
-	if (rc == 0 && ((m = dr_body_manifest(body, err)) == NULL ||
-	                   may(m, kind, o, err) == -1))
-		rc = -1;
-	if (rc == 0 && tree)
-		rc = mark(o->dir, false, err);
-	if (rc == -1)
-		return dr_err_hint(err, "what lies in \"%s\" is not whole",
+	/* A tree that is cut short looks like any tree: it has the mark too. */
+	place.tree = true;
+	if (dr_place_open(&place, o->dir, false, NULL, err) == -1)
+		goto out;
+	if (extract(body, kind, o, &got, err) == 0)
+		rc = dr_place_done(&place, err);
+	if (rc == -1) {
+		dr_err_hint(err,
+		    "what lies in \"%s\" is not whole: remove it before you "
+		    "restore again",
 		    o->dir);
+		goto out;
+	}
 	if (got.unset > 0)
 		dr_warn("%llu attributes could not be set on this file system",
 		    (unsigned long long)got.unset);
 	facts->files = got.members;
 	facts->bytes = got.bytes;
-	return 0;
+
+out:
+	dr_place_close(&place);
+	return rc;
 }
 
 int

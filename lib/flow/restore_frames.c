@@ -418,6 +418,7 @@ dr_restore_frames(struct dr_blob *packed, const struct dr_frames *frames,
 		rc = -1;
 	if (rc == 0)
 		rc = dr_writer_complete(writer, err);
+	dr_progress(pool->done);
 
 out:
 	dr_extents_free(plan.extents);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "archive/tarwalk.h"
+#include "base/msg.h"
 #include "base/tty.h"
 #include "flow/restore_engine.h"
 
@@ -68,7 +69,8 @@ dr_restore_stream(struct dr_source *tar, struct dr_writer *writer,
 		goto out;
 	/* Large pieces: small ones would become many small writes. */
 	while ((n = dr_source_fill(tar, buf, STEP, err)) > 0) {
-		if (dr_tarwalk_add(walk, buf, (size_t)n, err) == -1)
+		if (dr_check_stop(err) == -1 ||
+		    dr_tarwalk_add(walk, buf, (size_t)n, err) == -1)
 			goto out;
 		dr_progress(done += (uint64_t)n);
 	}

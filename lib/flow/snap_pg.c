@@ -81,7 +81,7 @@ on_started(void *arg, const struct dr_bb_facts *f, struct dr_err *err)
 		return dr_err_set(err, DR_EFAIL, "cannot allocate a report");
 	for (i = 0; i < f->n; i++) {
 		t = &f->tablespaces[i];
-		if (t->oid == NULL)
+		if (t->oid[0] == '\0')
 			continue;
 		/* A path that is no UTF-8 still stands in tablespace_map. */
 		row = json_pack("{s:s, s:s*, s:I}", "oid", t->oid, "path",

@@ -170,10 +170,15 @@ fail:
 	return -1;
 }
 
-/* "OID PATH" as basebackup.c of the server writes it. */
+/*
+ * "OID PATH" as basebackup.c of the server writes it.  With LOOK, only which
+ * moves it uses is noted.
+ */
 static int
-map_line(struct dr_place *p, char *line, struct dr_err *err)
+map_line(struct dr_place *p, char *line, bool look, struct dr_err *err)
 {
+	char *to;
+	bool moved;
 	size_t len = strspn(line, "0123456789");
 
 	if (len == 0 || len >= DR_OID_LEN || line[len] != ' ' ||
@@ -181,11 +186,15 @@ map_line(struct dr_place *p, char *line, struct dr_err *err)
 		return dr_err_set(err, DR_EDATA,
 		    "tablespace_map makes no sense: \"%s\"", line);
 	line[len] = '\0';
-	return space_add(p, line, line + len + 1, err);
+	if (!look)
+		return space_add(p, line, line + len + 1, err);
+	to = destination(p, line, line + len + 1, &moved, err);
+	free(to);
+	return to == NULL ? -1 : 0;
 }
 
-int
-dr_place_map(struct dr_place *p, const char *text, size_t len,
+static int
+map_lines(struct dr_place *p, const char *text, size_t len, bool look,
     struct dr_err *err)
 {
 	struct dr_buf line = { .max = 65536 };
@@ -204,7 +213,8 @@ dr_place_map(struct dr_place *p, const char *text, size_t len,
 			continue;
 		}
 		if (!escaped && (c == '\n' || c == '\r')) {
-			if (line.len > 0 && map_line(p, line.data, err) == -1)
+			if (line.len > 0 &&
+			    map_line(p, line.data, look, err) == -1)
 				goto out;
 			line.len = 0;
 			continue;
@@ -222,6 +232,17 @@ dr_place_map(struct dr_place *p, const char *text, size_t len,
 out:
 	dr_buf_free(&line);
 	return rc;
+}
+
+int
+dr_place_map(struct dr_place *p, const char *text, size_t len,
+    struct dr_err *err)
+{
+	/* A mistake in the options shall leave no directory behind. */
+	if (map_lines(p, text, len, true, err) == -1 ||
+	    dr_place_moves_used(p, err) == -1)
+		return -1;
+	return map_lines(p, text, len, false, err);
 }
 
 int

@@ -392,6 +392,21 @@ pending_more(const char *dir, const char *name, struct dr_pending **v,
 	return rc == -1 ? -1 : 0;
 }
 
+/* Who is killed leaves a temporary; under the lock it is nobody else's. */
+static void
+sweep(const char *dir, const char *name)
+{
+	size_t len = strlen(name);
+	struct dr_err ignored = { 0 };
+	char *path;
+
+	if (name[0] != '.' || len < 5 || strcmp(name + len - 4, ".tmp") != 0)
+		return;
+	if ((path = dr_fmt(&ignored, "%s/%s", dir, name)) != NULL)
+		(void)unlink(path);
+	free(path);
+}
+
 int
 dr_state_pending(struct dr_state *s, struct dr_pending **v, size_t *n,
     struct dr_err *err)
@@ -408,6 +423,7 @@ dr_state_pending(struct dr_state *s, struct dr_pending **v, size_t *n,
 		errno = 0;
 		if ((e = readdir(dir)) == NULL)
 			break;
+		sweep(s->dir, e->d_name);
 		if (strncmp(e->d_name, "pending-", 8) == 0 &&
 		    pending_more(s->dir, e->d_name, v, n, err) == -1)
 			goto out;

@@ -1,5 +1,6 @@
 #include "flow/verify.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,6 +221,7 @@ one_set(struct dr_verify *v, struct dr_store *store, const char *set,
 	for (size_t i = 0; i < all.n; i++) {
 		const struct dr_backup *b = &all.v[i];
 
+		assert(b != NULL);
 		if (from->id != NULL && b != one)
 			continue;
 		if (one_backup(v, store, set, b, &was, err) == -1)

@@ -60,11 +60,14 @@ struct dr_verify_sum {
 int dr_verify_all(const struct dr_verify_opts *, dr_verify_fn *, void *arg,
     struct dr_verify_sum *, struct dr_err *);
 
-/* A finding as one line of JSON, or as a line for people, with a newline. */
+/*
+ * A finding as one line of JSON, or as a line for people, with a newline;
+ * WHERE: name the store even where all is well.
+ */
 int dr_finding_json(const struct dr_finding *, bool deep, struct dr_buf *,
     struct dr_err *);
-int
-dr_finding_text(const struct dr_finding *, struct dr_buf *, struct dr_err *);
+int dr_finding_text(const struct dr_finding *, bool where, struct dr_buf *,
+    struct dr_err *);
 
 /* Audit and metrics of a run; FAILED as dr_verify_all left it, or NULL. */
 void dr_verify_report(const struct dr_verify_opts *,

@@ -58,7 +58,7 @@ dr_finding_json(const struct dr_finding *f, bool deep, struct dr_buf *out,
 }
 
 int
-dr_finding_text(const struct dr_finding *f, struct dr_buf *out,
+dr_finding_text(const struct dr_finding *f, bool where, struct dr_buf *out,
     struct dr_err *err)
 {
 	char size[DR_SIZE_LEN];
@@ -77,7 +77,7 @@ dr_finding_text(const struct dr_finding *f, struct dr_buf *out,
 		return -1;
 	if (f->text != NULL && dr_buf_fmt(out, err, " %s", f->text) == -1)
 		return -1;
-	if (f->store != NULL && f->verdict != DR_VERDICT_OK &&
+	if (f->store != NULL && (where || f->verdict != DR_VERDICT_OK) &&
 	    dr_buf_fmt(out, err, " [%s]", f->store) == -1)
 		return -1;
 	return dr_buf_str(out, "\n", err);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "manifest/path.h"
 
 #define LIST_MAX  16
 #define DEPTH_MAX 16
@@ -352,37 +353,6 @@ bounded(json_t *v, int depth)
 	return true;
 }
 
-/* Cut the next part of a path off; false at its end. */
-static bool
-part(const char **path, char out[64])
-{
-	size_t len = strcspn(*path, ".");
-
-	if (**path == '\0')
-		return false;
-	assert(len > 0 && len < 64);
-	memcpy(out, *path, len);
-	out[len] = '\0';
-	*path += len;
-	*path += **path == '.';
-	return true;
-}
-
-static json_t *
-find(const json_t *m, const char *path)
-{
-	const json_t *at = m;
-	json_t *v = NULL;
-	char key[64];
-
-	while (part(&path, key)) {
-		if ((v = json_object_get(at, key)) == NULL)
-			return NULL;
-		at = v;
-	}
-	return v;
-}
-
 static int
 check(json_t *m, const char *name, struct dr_err *err)
 {
@@ -408,7 +378,7 @@ check(json_t *m, const char *name, struct dr_err *err)
 		    "or is nested too deep",
 		    name, LIST_MAX);
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		json_t *value = find(m, fields[i].path);
+		json_t *value = dr_manifest_find(m, fields[i].path);
 
 		if (value == NULL) {
 			if (!fields[i].must)
@@ -552,96 +522,4 @@ dr_manifest_label(json_t *m, const char *key_value, struct dr_err *err)
 		return dr_err_set(err, DR_EFAIL, "cannot set label \"%s\"",
 		    key);
 	return 0;
-}
-
-const char *
-dr_manifest_str(const json_t *m, const char *path)
-{
-	return json_string_value(find(m, path));
-}
-
-int64_t
-dr_manifest_int(const json_t *m, const char *path, int64_t def)
-{
-	const json_t *v = find(m, path);
-
-	return json_is_integer(v) ? (int64_t)json_integer_value(v) : def;
-}
-
-bool
-dr_manifest_bool(const json_t *m, const char *path, bool def)
-{
-	const json_t *v = find(m, path);
-
-	return json_is_boolean(v) ? json_is_true(v) : def;
-}
-
-int
-dr_manifest_set(json_t *m, const char *path, json_t *value, struct dr_err *err)
-{
-	const char *whole = path;
-	char key[64], next[64];
-	json_t *at = m, *child;
-
-	if (value == NULL || !part(&path, key))
-		goto fail;
-	while (part(&path, next)) {
-		child = json_object_get(at, key);
-		if (!json_is_object(child)) {
-			child = json_object();
-			if (json_object_set_new(at, key, child) == -1)
-				goto fail;
-		}
-		at = child;
-		memcpy(key, next, sizeof(key));
-	}
-	if (json_object_set(at, key, value) == -1)
-		goto fail;
-	json_decref(value);
-	return 0;
-
-fail:
-	json_decref(value);
-	return dr_err_set(err, DR_EFAIL,
-	    "cannot set \"%s\" in the manifest: no memory, or not UTF-8",
-	    whole);
-}
-
-int
-dr_manifest_set_str(json_t *m, const char *path, const char *value,
-    struct dr_err *err)
-{
-	return dr_manifest_set(m, path,
-	    value == NULL ? json_null() : json_string(value), err);
-}
-
-int
-dr_manifest_set_int(json_t *m, const char *path, int64_t value,
-    struct dr_err *err)
-{
-	return dr_manifest_set(m, path, json_integer(value), err);
-}
-
-int
-dr_manifest_set_bool(json_t *m, const char *path, bool value,
-    struct dr_err *err)
-{
-	return dr_manifest_set(m, path, json_boolean(value), err);
-}
-
-void
-dr_manifest_unset(json_t *m, const char *path)
-{
-	json_t *at = m, *child;
-	char key[64], next[64];
-
-	if (!part(&path, key))
-		return;
-	while (part(&path, next)) {
-		if ((child = json_object_get(at, key)) == NULL)
-			return;
-		at = child;
-		memcpy(key, next, sizeof(key));
-	}
-	json_object_del(at, key);
 }

@@ -225,37 +225,48 @@ expect(struct run *r, ExecStatusType status, struct dr_err *err)
 }
 
 static int
-take_tablespaces(struct run *r, const PGresult *res, struct dr_err *err)
+odd_tablespaces(struct dr_err *err)
 {
-	struct dr_bb_facts *f = r->facts;
-	struct dr_bb_tablespace *t;
+	return dr_err_set(err, DR_EFAIL,
+	    "the server's list of tablespaces makes no sense");
+}
+
+static int
+take_tablespace(struct dr_bb_tablespace *t, const PGresult *res, int i,
+    struct dr_err *err)
+{
+	const char *oid = PQgetvalue(res, i, 0), *path;
 	struct dr_err bad = { 0 };
-	int i, n = PQntuples(res);
 	int64_t kb;
 
+	if (!PQgetisnull(res, i, 0)) {
+		path = PQgetvalue(res, i, 1);
+		if (!digits(oid) || strlen(path) >= sizeof(t->path))
+			return odd_tablespaces(err);
+		memcpy(t->oid, oid, strlen(oid) + 1);
+		memcpy(t->path, path, strlen(path) + 1);
+	}
+	if (!PQgetisnull(res, i, 2) && dr_parse_int(PQgetvalue(res, i, 2), 0,
+	                                   INT64_MAX / 1024, &kb, &bad) == 0)
+		t->size = (uint64_t)kb * 1024;
+	return 0;
+}
+
+static int
+take_tablespaces(struct dr_bb_facts *f, const PGresult *res, struct dr_err *err)
+{
+	int i, n = PQntuples(res);
+
 	if (n < 1 || PQnfields(res) < 3)
-		return dr_err_set(err, DR_EFAIL,
-		    "the server's list of tablespaces makes no sense");
+		return odd_tablespaces(err);
 	f->tablespaces = calloc((size_t)n, sizeof(*f->tablespaces));
 	if (f->tablespaces == NULL)
 		return dr_err_sys(err, "cannot keep the tablespaces");
+	f->n = (size_t)n;
 	for (i = 0; i < n; i++) {
-		t = &f->tablespaces[f->n++];
-		if (!PQgetisnull(res, i, 0)) {
-			if (!digits(PQgetvalue(res, i, 0)))
-				return dr_err_set(err, DR_EFAIL,
-				    "the server's list of tablespaces makes "
-				    "no sense");
-			t->oid = strdup(PQgetvalue(res, i, 0));
-		}
-		t->path = strdup(PQgetvalue(res, i, 1));
-		if (t->path == NULL || (!PQgetisnull(res, i, 0) && !t->oid))
-			return dr_err_sys(err, "cannot keep the tablespaces");
-		if (!PQgetisnull(res, i, 2) &&
-		    dr_parse_int(PQgetvalue(res, i, 2), 0, INT64_MAX / 1024,
-		        &kb, &bad) == 0)
-			t->size = (uint64_t)kb * 1024;
-		f->size += t->size;
+		if (take_tablespace(&f->tablespaces[i], res, i, err) == -1)
+			return -1;
+		f->size += f->tablespaces[i].size;
 	}
 	return 0;
 }
@@ -395,6 +406,7 @@ next_copy(struct run *r, struct dr_err *err)
 static int
 copy_all(struct run *r, struct dr_err *err)
 {
+	const char *oid;
 	PGresult *res;
 	size_t i;
 
@@ -404,11 +416,13 @@ copy_all(struct run *r, struct dr_err *err)
 		PQclear(res);
 		return copy(r, true, err);
 	}
-	for (i = 0; i < r->facts->n; i++)
+	for (i = 0; i < r->facts->n; i++) {
+		oid = r->facts->tablespaces[i].oid;
 		if (next_copy(r, err) == -1 ||
-		    open_archive(r, r->facts->tablespaces[i].oid, err) == -1 ||
+		    open_archive(r, oid[0] != '\0' ? oid : NULL, err) == -1 ||
 		    copy(r, false, err) == -1)
 			return -1;
+	}
 	if (next_copy(r, err) == -1)
 		return -1;
 	r->in_manifest = true;
@@ -514,7 +528,7 @@ dr_bb_run(PGconn *conn, const struct dr_bb_opts *opts,
 	}
 	PQclear(res);
 	if ((res = expect(&r, PGRES_TUPLES_OK, err)) == NULL ||
-	    take_tablespaces(&r, res, err) == -1 ||
+	    take_tablespaces(facts, res, err) == -1 ||
 	    events->started(arg, facts, err) == -1)
 		goto out;
 	r.heard = dr_monotonic();
@@ -532,12 +546,6 @@ out:
 void
 dr_bb_facts_free(struct dr_bb_facts *f)
 {
-	size_t i;
-
-	for (i = 0; i < f->n; i++) {
-		free(f->tablespaces[i].oid);
-		free(f->tablespaces[i].path);
-	}
 	free(f->tablespaces);
 	memset(f, 0, sizeof(*f));
 }

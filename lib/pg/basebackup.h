@@ -42,9 +42,9 @@ struct dr_bb_opts {
 };
 
 struct dr_bb_tablespace {
-	char *oid;     /* decimal; NULL is the data directory itself */
-	char *path;    /* on the server; "" with oid NULL */
-	uint64_t size; /* the server's estimate, bytes */
+	char oid[21];    /* decimal; "" is the data directory itself */
+	char path[1024]; /* on the server; "" for the data directory */
+	uint64_t size;   /* the server's estimate, bytes */
 };
 
 struct dr_bb_facts {

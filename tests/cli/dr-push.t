@@ -260,7 +260,8 @@ is "the chain starts anew and says why" \
 fail() {
 	n=$1
 	shift
-	strace -f -qq -o trace -e trace=linkat \
+	# Leaks cannot be looked for under strace.
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace -e trace=linkat \
 	    -e inject=linkat:error=EIO:when="$n" "$@"
 }
 mkdir h i
@@ -319,4 +320,23 @@ for m in j/s/snap/*.json; do
 	minisign -Vq -p state3/sign.key.pub -m "$m" || echo "$m"
 done >bad 2>&1
 is "each signed" "$(cat bad)" ""
+sealed same >same
+dr-push j <same &
+pid=$!
+dr-push j <same
+is "the same twice at once: one" "$?" 0
+wait $pid
+is "and the other" "$?" 0
+is "and one more in the chain" "$(chain j)" "$((n + 1)) manifests"
+
+# --- the state -------------------------------------------------------------------------
+mkdir m
+sealed st >st
+dr-key sign-new -o kept >/dev/null 2>&1
+status 1 "a state that cannot be kept" \
+    env DR_STATE=/dev/null/x dr-push -k kept m <st
+echo '{' >"state3/sets/s/pending-20261120T120000Z-000000.json"
+status 1 "a state that is damaged" dr-push m <st
+match "says so" 'pending-20261120T120000Z-000000.json" is damaged' err
+is "and nothing was stored" "$(find m | wc -l)" 1
 done_testing

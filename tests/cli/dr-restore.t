@@ -100,6 +100,14 @@ status 0 'audit and metrics' dr-restore -D "$T/v2" --audit "$T/audit" \
 match 'an audit line' '"act":"restore".*"result":"ok"' "$T/audit"
 match 'a metric' '^drtools_restore_bytes.* [1-9]' "$T/dr-restore_none.prom"
 
+fake CRC32C group
+for f in b p; do
+	status 0 "with group access ($f)" restore "$T/$f"
+	is "  the group may read ($f)" \
+	    "$(stat -c %a "$T/r" "$T/r/base" "$T/r/base/1/1259" | tr '\n' ' ')" \
+	    '750 750 640 '
+done
+
 fake CRC32C spaces
 status 2 'a tablespace whose place is in use' \
     restore --tablespace "16384=$T/home/.." "$T/p"
@@ -145,7 +153,7 @@ fake
 printf x >>"$T/p"
 status 4 'a byte too many' restore "$T/p"
 ok 'no pg_control' untouched
-match 'the marker stays' 'not a whole data directory' \
+match 'the marker stays' 'What lies here is not whole' \
     "$T/r/.drtools-restore-incomplete"
 status 2 'and is known again' dr-restore -D "$T/r" "$T/p"
 match 'by a hint' 'remove it and restore again' "$T/err"
@@ -155,6 +163,14 @@ status 4 'a file without its manifest' restore "$T/p"
 mkdir "$T/full" && : >"$T/full/x"
 status 2 'a directory in use' dr-restore -D "$T/full" "$T/b"
 is 'is left alone' "$(ls -A "$T/full")" x
+
+fake CRC32C oddly
+rm -rf "$T/r"
+sh -c "dr-pack -d --stream '$T/p' | dr-restore -D '$T/r' -" 2>"$T/err"
+is 'a stream that begins oddly' $? 4
+match 'is no cluster before it says so' 'looked like a backup of kind files' \
+    "$T/err"
+ok 'and the marker stays' test -e "$T/r/.drtools-restore-incomplete"
 
 # --- trees and streams -------------------------------------------------------
 mkdir -p "$T/src/d"

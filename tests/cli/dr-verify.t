@@ -42,6 +42,14 @@ status 0 'audit and metrics' dr-verify --deep --audit "$T/audit" \
 match 'an audit line' '"act":"verify".*"result":"ok"' "$T/audit"
 match 'a metric' '^drtools_verify_status.* 0$' "$T/dr-verify_all_deep.prom"
 
+fake CRC32C oddly
+ok 'a stream that begins oddly' sh -c "dr-pack -d --stream '$T/p' |
+    dr-verify -"
+sh -c "dr-pack -d --stream '$T/p' | dr-verify --deep -" >"$T/out" 2>&1
+is 'is not taken for verified' $? 3
+match 'and it says so' 'did not look like what it is' "$T/out"
+status 0 'at rest it is' dr-verify --deep "$T/b"
+
 # wrong HOW REGEX: intact, but not what it should be
 wrong() {
 	algo=$1 how=$2 regex=$3

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A cluster's backup and its restore, failing or killed anywhere.  (release only)
 . "${0%/*}/../lib.sh"
+FAULT_RUNS=${FAULT_RUNS:-$(count clusters)} # of some 10,000 calls
 . "${0%/*}/lib.sh"
 need dr-snap dr-pack dr-restore pg_verifybackup tar
 

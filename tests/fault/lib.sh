@@ -55,10 +55,14 @@ judge() {
 		[ "$4" -eq 137 ] || trouble "$1" "$2" "$3" "status $4"
 	elif [ "$4" -gt 125 ]; then
 		trouble "$1" "$2" "$3" "died, status $4"
+	elif [ "$4" -eq 2 ] || [ "$4" -eq 4 ]; then
+		# Neither the command line nor the data is at fault.
+		trouble "$1" "$2" "$3" "status $4"
 	elif [ "$4" -ne 0 ]; then
 		[ "$(grep -c "^$tool: error: " "$T/err")" -eq 1 ] ||
 			trouble "$1" "$2" "$3" "not one error line"
-	elif [ ! -s "$T/err" ] && { [ "$2" = write ] || [ "$2" = sync ]; }; then
+	elif { [ "$2" = write ] || [ "$2" = sync ]; } &&
+	    ! grep -q "^$tool: warning: " "$T/err"; then
 		trouble "$1" "$2" "$3" "the failure was not told"
 	elif ! "done_$1" >"$T/why" 2>&1; then
 		cat "$T/why" >>"$T/err"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # dr-push killed before any of the system calls that make something durable
-# or give it a name: nothing is half published, the next push goes through,
-# and the chain is whole.
+# or give it a name, or refused by any of them: nothing is half published, the
+# next push goes through, and the chain is whole.
 . "${0%/*}/../lib.sh"
 need dr-snap dr-push dr-pull strace minisign python3
 
@@ -27,7 +27,7 @@ crash() {
 	while [ $at -lt 200 ]; do
 		at=$((at + 1))
 		snap stream
-		strace -f -qq -o trace -e trace="$call" \
+		ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace -e trace="$call" \
 		    -e inject="$call:signal=KILL:when=$at" \
 		    dr-push --plain "$a" "$b" <stream >out 2>err
 		st=$?
@@ -82,6 +82,50 @@ crash() {
 	fi
 }
 
+# refuse CALL ERROR: let the 1st, 2nd, ... fail.
+refuse() {
+	call=$1 error=$2
+	DR_STATE=$T/state-$call-$error
+	a=$T/$call-$error
+	mkdir "$a"
+	bad=0 at=0
+	while [ $at -lt 200 ]; do
+		at=$((at + 1))
+		snap stream
+		ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace \
+		    -e trace="$call" -e inject="$call:error=$error:when=$at" \
+		    dr-push --plain "$a" <stream >out 2>err
+		st=$?
+		grep -q INJECTED trace || break
+		# Standard error may be what could not be written to.
+		if [ $st -ne 1 ] || [ "$(grep -c 'error: ' err)" -ne 1 ] &&
+		    ! grep -q 'write(2,.*INJECTED' trace; then
+			bad=$((bad + 1))
+			note "$call $at: status $st: $(cat err)"
+		fi
+		if [ -n "$(find "$a" -name '.*.tmp')" ] &&
+		    [ "$call" != unlinkat ]; then
+			bad=$((bad + 1))
+			note "$call $at: left $(find "$a" -name '.*.tmp')"
+			find "$a" -name '.*.tmp' -exec rm {} +
+		fi
+		snap stream
+		dr-push --plain "$a" <stream >out 2>err || bad=$((bad + 1))
+		if ! chain "$a" | grep -q '^[0-9]* manifests$' || [ -s err ]
+		then
+			bad=$((bad + 1))
+			note "$call $at: then: $(chain "$a") $(cat err)"
+		fi
+	done
+	is "$((at - 1)) times $error at $call" "$bad" 0
+	ok "which did happen" test "$at" -gt 1
+	is "nothing is pending" \
+	    "$(find "$DR_STATE" -name 'pending-*' | wc -l)" 0
+}
+
+refuse linkat EIO
+refuse write ENOSPC
+refuse fsync EIO
 for call in fsync linkat unlinkat rename unlink; do
 	crash $call
 done

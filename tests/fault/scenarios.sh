@@ -2,9 +2,9 @@
 # shellcheck shell=sh disable=SC2046,SC2015,SC2154 # nothing, or -f
 
 # shellcheck disable=SC2034 # for the .t files
-scenarios='snap pack unpack seal unseal push pull list restore key sign_key
-    pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe wal_push wal_batch
-    wal_ledger'
+scenarios='snap pack unpack seal unseal push pull list verify deep restore cluster
+    key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe
+    exec stdin push_two audited wal_push wal_batch wal_ledger'
 
 fix=$T/fix
 mkdir "$fix" "$fix/tree" "$fix/tree/sub" || exit 1
@@ -22,14 +22,18 @@ dr-snap -o in.tar tree &&
 	mkdir store &&
 	dr-push -n t -k sign.key --no-signature --input s.age store || exit 1
 for i in 1 2 3; do
-	python3 "$top/tests/walseg.py" pg 00000001000000000000000$i \
-	    segsize=2097152 && : >pg/pg_wal/archive_status/00000001000000000000000$i.ready ||
+	python3 "$top/tests/walseg.py" data 00000001000000000000000$i \
+	    segsize=2097152 && : >data/pg_wal/archive_status/00000001000000000000000$i.ready ||
 		exit 1
 done
 rm -rf "$DR_STATE" || exit 1
 dr-pack -o p.zst -f --stream in.tar && mv p.zst p.stream &&
 	dr-pack -o p.zst -f in.tar && dr-seal -R to --stream -o s.stream p.zst &&
-	dr-list -n t -K sign.key.pub store >list || exit 1
+	dr-list -n t -K sign.key.pub store >list &&
+	dr-verify -n t -K sign.key.pub store >verified &&
+	dr-verify --deep -n t -i id -K sign.key.pub store >deep &&
+	python3 "$top/tests/fakepg.py" pg CRC32C spaces &&
+	dr-pack -l 1 --frame-size 64k -o pg.zst pg || exit 1
 DR_STATE=$T/w/state
 export DR_STATE
 
@@ -37,8 +41,12 @@ tool_of() {
 	case $1 in
 	key | sign_key) echo dr-key ;;
 	wal_*) echo dr-wal ;;
+	deep) echo dr-verify ;;
+	exec | stdin) echo dr-snap ;;
+	push_two | audited) echo dr-push ;;
 	un*) tool_of "${1#un}" ;;
 	*_pipe) tool_of "${1%_pipe}" ;;
+	cluster) echo dr-restore ;;
 	*) echo "dr-$1" ;;
 	esac
 }
@@ -127,6 +135,7 @@ run_push() {
 	    store
 }
 whole_push() {
+	[ -d store ] || return 0
 	for f in store/t/snap/*.json; do
 		[ -e "$f" ] || return 0
 	done
@@ -240,6 +249,97 @@ done_list() {
 	cmp out "$fix/list"
 }
 
+run_verify() {
+	dr-verify -n t -K "$fix/sign.key.pub" "$fix/store" >out
+}
+whole_verify() {
+	:
+}
+done_verify() {
+	cmp out "$fix/verified"
+}
+
+run_deep() {
+	dr-verify --deep -n t -i "$fix/id" -K "$fix/sign.key.pub" \
+	    "$fix/store" >out
+}
+whole_deep() {
+	:
+}
+done_deep() {
+	cmp out "$fix/deep"
+}
+
+# What a command gives.
+run_exec() {
+	dr-snap $(force out) -o out --exec num -- cat "$fix/tree/sub/num"
+}
+whole_exec() {
+	[ ! -e out ] && [ ! -e out.json ] ||
+		[ "$(tar -xOf out num/00000000 | cksum)" = \
+		    "$(cksum <"$fix/tree/sub/num")" ]
+}
+done_exec() {
+	[ -e out.json ] && whole_exec
+}
+
+run_stdin() {
+	dr-snap $(force out) -o out --stdin num <"$fix/tree/sub/num"
+}
+whole_stdin() {
+	whole_exec
+}
+done_stdin() {
+	done_exec
+}
+
+# One store is enough; what is in one is whole.  The same backup once more
+# goes only where it was before: that is 3, and another tool's to mend.
+set_push_two() {
+	mkdir store two
+}
+run_push_two() {
+	dr-push -n t -k "$fix/sign.key" --require 1 --no-signature \
+	    --input "$fix/s.age" store two
+	st=$?
+	[ -z "$again" ] || [ $st -ne 3 ] || st=0
+	return $st
+}
+whole_push_two() {
+	for f in two/t/snap/*.json; do
+		[ ! -e "$f" ] ||
+			dr-pull -n t -K "$fix/sign.key.pub" --stream two |
+			dr-seal -d -i "$fix/id" --body |
+			cmp - "$fix/p.zst" || return 1
+	done
+	whole_push
+}
+done_push_two() {
+	n_=0
+	for f in store/t/snap/*.json two/t/snap/*.json; do
+		[ ! -e "$f" ] || n_=$((n_ + 1))
+	done
+	[ $n_ -eq 2 ] || { [ $n_ -eq 1 ] && [ "$again" != "" ]; } || return 1
+	whole_push_two
+}
+
+# Acts are written down, and counted; where that fails a warning says so.
+set_audited() {
+	mkdir store metrics
+}
+run_audited() {
+	DR_AUDIT=audit DR_METRICS_DIR=metrics run_push
+}
+whole_audited() {
+	whole_push
+}
+done_audited() {
+	grep -q '^dr-push: warning: ' "$T/err" || {
+		grep -q '"result":"ok"' audit &&
+			[ "$(find metrics -name '*.prom')" != "" ]
+	} && done_push
+}
+
 # A tree that is not whole has a mark.
 run_restore() {
 	[ -z "$again" ] || rm -rf R
@@ -265,13 +365,13 @@ wal_object() {
 	echo "store/t/wal/7300000000000000001/00000001/00000001000000000000000$1.zst.age"
 }
 run_wal_push() {
-	wal_push "$fix/pg/pg_wal/000000010000000000000001"
+	wal_push "$fix/data/pg_wal/000000010000000000000001"
 }
 whole_wal_push() {
 	for i in 1 2 3; do
 		o=$(wal_object $i)
 		[ ! -e "$o" ] || age -d -i "$fix/id" "$o" | zstd -dcq |
-			cmp - "$fix/pg/pg_wal/00000001000000000000000$i" ||
+			cmp - "$fix/data/pg_wal/00000001000000000000000$i" ||
 			return 1
 	done
 	for l in store/t/wal/*/*/ledger-*.json; do
@@ -287,7 +387,7 @@ set_wal_batch() {
 	mkdir store
 }
 run_wal_batch() {
-	wal_push --batch "$fix/pg/pg_wal/000000010000000000000001"
+	wal_push --batch "$fix/data/pg_wal/000000010000000000000001"
 }
 whole_wal_batch() {
 	whole_wal_push
@@ -309,4 +409,21 @@ whole_wal_ledger() {
 done_wal_ledger() {
 	whole_wal_push && ls store/t/wal/*/*/ledger-*.json &&
 		grep -q 000000010000000000000001.zst.age store/t/wal/*/*/ledger-*.json
+}
+
+# A cluster that is not whole has the mark, and no pg_control until the rest
+# is there.
+run_cluster() {
+	[ -z "$again" ] || rm -rf R ts
+	dr-restore -j 2 --tablespace "16384=$PWD/ts" -D R "$fix/pg.zst"
+}
+whole_cluster() {
+	[ -e R/global/pg_control ] || return 0
+	tar -xOf "$fix/pg" base/1/1259 | cmp - R/base/1/1259 &&
+		[ -e R/recovery.signal ] && [ -L R/pg_tblspc/16384 ] &&
+		[ -s ts/PG_15_1/5/1 ]
+}
+done_cluster() {
+	[ ! -e R/.drtools-restore-incomplete ] && [ -e R/global/pg_control ] &&
+		whole_cluster
 }

@@ -106,6 +106,15 @@ gone "nothing is left" "$T/x.tar"
 is "no slot is left" "$(sleep 0.3
     psql_ "SELECT count(*) FROM pg_replication_slots")" 0
 
+{
+	dr-snap 2>"$T/err"
+	echo $? >"$T/rc"
+} | head -c 1000 >"$T/out"
+is "its reader left: it dies of SIGPIPE" "$(cat "$T/rc")" 141
+is "and says nothing" "$(cat "$T/err")" ""
+status 1 "no room for the output" sh -c "dr-snap --body >/dev/full"
+one_line "it is said" "cannot write .*No space left"
+
 during 1M "$T/x.tar" psql_ "SELECT pg_terminate_backend(pid)
     FROM pg_stat_replication" >/dev/null
 is "its connection is ended: try later" "$?" 5

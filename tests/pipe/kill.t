@@ -45,7 +45,7 @@ while [ $run -lt "$runs" ]; do
 	run=$((run + 1))
 	set -- $(awk -v s="$seed$run" -v ms=$ms 'BEGIN {
 		srand(s)
-		split("KILL KILL TERM INT", sig)
+		split("KILL KILL TERM HUP", sig)
 		print int(rand() * 4) + 1, rand() * ms / 1000,
 		    sig[int(rand() * 4) + 1]
 	}')
@@ -61,19 +61,25 @@ while [ $run -lt "$runs" ]; do
 	st=$?
 	after=$(manifests)
 	case $st:$((after - before)) in
-	0:1) whole=$((whole + 1)) ;;
+	# With one that an earlier kill had kept from being published.
+	0:1 | 0:2) whole=$((whole + after - before)) ;;
 	[1-9]*:0) ;;
 	# Killed between the commit and the end: the backup is whole.
-	13[07]:1 | 143:1) whole=$((whole + 1)) ;;
+	129:[12] | 137:[12] | 143:[12]) whole=$((whole + after - before)) ;;
 	*)
 		broken=$((broken + 1))
 		note "run $run: $3 to stage $1 after $2 s: dr-push $st," \
 		    "$before manifests before, $after after: $(cat e4)"
 		;;
 	esac
-	if ! dr-verify store >vout 2>verr; then
+	if [ "$after" -gt 0 ] && ! dr-verify store >vout 2>verr; then
 		broken=$((broken + 1))
 		note "run $run: $3 to stage $1 after $2 s: $(cat vout verr)"
+	fi
+	# Proving a long chain again and again would take up all the time.
+	if [ "$after" -ge 20 ]; then
+		rm -rf store "$DR_STATE/sets" "$DR_STATE/seen"
+		mkdir store
 	fi
 done
 note "$whole of $runs runs published"

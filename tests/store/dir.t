@@ -15,7 +15,8 @@ echo x | snap >small
 
 # --- order ----------------------------------------------------------------------
 mkdir a
-strace -f -qq -y -o trace -s 300 \
+# Leaks cannot be looked for under strace.
+ASAN_OPTIONS=detect_leaks=0 strace -f -qq -y -o trace -s 300 \
     -e trace=openat,fsync,linkat,unlinkat,rename,sync_file_range \
     dr-push --plain a <big 2>err
 is "a push under strace" "$?" 0
@@ -46,11 +47,17 @@ link manifest
 fsync dir
 done
 END
-is "each step is durable before the next" "$(cat calls)" "$(cat want)"
+# Tools that hold keys hide their descriptors from all but root.
+if [ "$(id -u)" -ne 0 ]; then
+	skip "each step is durable before the next" "strace needs root for it"
+	skip "parents of new directories are durable" "the same"
+else
+	is "each step is durable before the next" "$(cat calls)" "$(cat want)"
+	is "parents of new directories are durable" \
+	    "$(grep -cE 'fsync\([0-9]+<[^>]*/a(/s)?>' trace)" 2
+fi
 match "a large body is on its way to the disk before the end" \
     'sync_file_range' trace
-is "parents of new directories are durable" \
-    "$(grep -cE 'fsync\([0-9]+<[^>]*/a(/s)?>' trace)" 2
 nomatch "a body is opened for writing once" \
     'openat\(.*/a/s/snap.*O_TRUNC' trace
 

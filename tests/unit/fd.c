@@ -1,6 +1,7 @@
 #include "base/fd.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -456,6 +457,21 @@ stopping(void)
 	close(fd);
 }
 
+static int
+limited(void *arg)
+{
+	struct rlimit limit = { 1000, 1000 };
+	struct dr_err err = { 0 };
+	static char big[2000];
+
+	(void)arg;
+	dr_main_begin("t");
+	if (setrlimit(RLIMIT_FSIZE, &limit) == -1)
+		return 99;
+	dr_file_put("huge", 0600, DR_FILE_NEW, big, sizeof(big), &err);
+	return dr_main_end(&err);
+}
+
 /* As a user whom modes bind. */
 static int
 unprivileged(void *arg)
@@ -490,6 +506,12 @@ main(void)
 	getting();
 	locking();
 	stopping();
+	child_run(&c, limited, NULL);
+	OK(c.status == DR_EFAIL &&
+	        strcmp(c.err, "t: error: cannot write "
+	                      "\"huge\": File too large\n") == 0,
+	    "a limit of the file's size");
+	OK(strangers("a new key slow nfs lock llock") == 0, "leaves nothing");
 	OK(mkdir("ro", 0555) == 0 && chmod(".", 0755) == 0, "read-only");
 	child_run(&c, unprivileged, NULL);
 	OK(c.status == 0, "a directory that cannot be written");

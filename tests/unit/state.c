@@ -112,6 +112,7 @@ test_pending(struct dr_state *s)
 	        same(&v[0], &q),
 	    "one settled is no longer pending");
 	wipe_all(v, n);
+	dr_pending_wipe(&p);
 	OK(dr_state_record(dir, "s", ID1, &p, &err) == 1 && same(&p, &q),
 	    "what is known of one that is pending");
 	dr_pending_wipe(&p);
