@@ -65,16 +65,12 @@ grow(void *v, size_t n, size_t size, struct dr_err *err)
 	return v;
 }
 
-int
-dr_line_add(struct dr_line *l, uint64_t from, uint64_t to, uint64_t segment,
-    int64_t time, struct dr_err *err)
+/* A listing has what belongs to a segment side by side. */
+static int
+saw(struct dr_line *l, uint64_t segment, int64_t time, struct dr_err *err)
 {
-	struct dr_seen *s;
+	struct dr_seen *s = l->nseen > 0 ? &l->seen[l->nseen - 1] : NULL;
 
-	if (dr_walmap_add(&l->map, from, to, err) == -1)
-		return -1;
-	/* A listing has what belongs to a segment side by side. */
-	s = l->nseen > 0 ? &l->seen[l->nseen - 1] : NULL;
 	if (s != NULL && s->at == segment) {
 		if (time > s->time)
 			s->time = time;
@@ -88,7 +84,17 @@ dr_line_add(struct dr_line *l, uint64_t from, uint64_t to, uint64_t segment,
 }
 
 int
-dr_line_partial(struct dr_line *l, uint64_t segment, struct dr_err *err)
+dr_line_add(struct dr_line *l, uint64_t from, uint64_t to, uint64_t segment,
+    int64_t time, struct dr_err *err)
+{
+	if (dr_walmap_add(&l->map, from, to, err) == -1)
+		return -1;
+	return saw(l, segment, time, err);
+}
+
+int
+dr_line_partial(struct dr_line *l, uint64_t segment, int64_t time,
+    struct dr_err *err)
 {
 	uint64_t *p = grow(l->partial, l->partials, sizeof(*p), err);
 
@@ -96,7 +102,7 @@ dr_line_partial(struct dr_line *l, uint64_t segment, struct dr_err *err)
 		return -1;
 	l->partial = p;
 	l->partial[l->partials++] = segment;
-	return 0;
+	return saw(l, segment, time, err);
 }
 
 int
@@ -226,7 +232,9 @@ target_text(const struct dr_target *t, char out[64])
 	else if (t->kind == DR_TARGET_TIME)
 		(void)snprintf(out, 64, "%s", dr_format_time(t->time, time));
 	else
-		(void)snprintf(out, 64, "the target");
+		(void)snprintf(out, 64, "%s",
+		    t->kind == DR_TARGET_LATEST ? "the end of the WAL"
+		                                : "the target");
 	return out;
 }
 

@@ -75,7 +75,8 @@ void dr_lines_free(struct dr_lines *);
  */
 int dr_line_add(struct dr_line *, uint64_t from, uint64_t to, uint64_t segment,
     int64_t time, struct dr_err *);
-int dr_line_partial(struct dr_line *, uint64_t segment, struct dr_err *);
+int dr_line_partial(struct dr_line *, uint64_t segment, int64_t time,
+    struct dr_err *);
 int dr_lines_partials(struct dr_lines *, struct dr_err *);
 
 struct dr_choice {

@@ -272,13 +272,6 @@ command(const struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 	char *state = NULL, *key = NULL;
 	int rc = -1;
 
-	if (v->o->ids == NULL) {
-		dr_err_set(err, DR_EUSAGE,
-		    "the WAL in the stores is sealed, and its identity is "
-		    "not given");
-		return dr_err_hint(err,
-		    "give it with -i; --immediate recovers without that WAL");
-	}
 	c.system_id = strtoull(system_of(b), NULL, 10);
 	/* The server does not run as root, whose state it could not use. */
 	if (geteuid() != 0 &&
@@ -389,21 +382,34 @@ timeline(const struct view *v, const struct dr_target *t,
 	plan->recovery.timeline = plan->timeline;
 }
 
+/* The end of the backup, which needs nothing else. */
+static int
+its_end(const struct dr_backup *b, struct dr_plan *plan, struct dr_err *err)
+{
+	plan->id = dr_fmt(err, "%s", b->id);
+	return plan->id == NULL ? -1 : 0;
+}
+
 static int
 settle(struct view *v, const struct dr_backup *b, struct dr_plan *plan,
     struct dr_err *err)
 {
 	const struct dr_plan_opts *o = v->o;
+	bool whole = dr_manifest_bool(b->manifest, "pg.wal", true);
 	bool any = false, standby = o->standby != NULL;
 	struct dr_target *t = &plan->recovery.target;
 	struct dr_choice c;
 	long fixed;
 
+	if (t->kind == DR_TARGET_IMMEDIATE && whole)
+		return its_end(b, plan, err);
 	if (candidates(v, system_of(b), b->id, &fixed, err) == -1 ||
 	    look_for_wal(v, b, &any, err) == -1)
 		return -1;
 	if (t->kind == DR_TARGET_NONE)
 		t->kind = any ? DR_TARGET_LATEST : DR_TARGET_IMMEDIATE;
+	if (t->kind == DR_TARGET_IMMEDIATE && (whole || !any))
+		return its_end(b, plan, err);
 	if (t->kind == DR_TARGET_LATEST && !standby &&
 	    o->action != DR_ACT_PROMOTE) {
 		dr_err_set(err, DR_EUSAGE,
@@ -412,10 +418,6 @@ settle(struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 		return dr_err_hint(err,
 		    "name a target, as --immediate or --target-lsn");
 	}
-	/* What is no candidate is restored by itself, if at all. */
-	if (fixed == -1 && o->from->id != NULL &&
-	    t->kind == DR_TARGET_IMMEDIATE)
-		return 0;
 	if (fixed == -1 && o->from->id != NULL)
 		return dr_err_set(err, DR_EPARTIAL,
 		    "backup %s is not full and complete: no recovery starts "
@@ -427,6 +429,14 @@ settle(struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 		dr_say(1, "the stores hold no WAL: the standby gets it from "
 		          "its primary alone");
 		return 0;
+	}
+	/* Without it the histories could not be read either. */
+	if (o->ids == NULL) {
+		dr_err_set(err, DR_EUSAGE,
+		    "the WAL in the stores is sealed, and its identity is "
+		    "not given");
+		return dr_err_hint(err,
+		    "give it with -i; --immediate recovers without that WAL");
 	}
 	if (dr_restore_choose(v->candidate, v->candidates, fixed, &v->lines, t,
 	        &c, err) == -1)

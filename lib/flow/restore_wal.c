@@ -58,7 +58,7 @@ add(void *arg, const struct dr_object *obj, struct dr_err *err)
 	if ((line = dr_lines_get(l->lines, id.file.tli, err)) == NULL)
 		return -1;
 	if (id.file.kind == DR_WAL_PARTIAL)
-		return dr_line_partial(line, start, err);
+		return dr_line_partial(line, start, obj->mtime, err);
 	from = start;
 	to = start + l->lines->segsize;
 	if (id.increment) {
@@ -158,7 +158,7 @@ dr_restore_wal(const struct dr_restore_wal_opts *o, struct dr_lines *lines,
 		*err = first;
 		goto out;
 	}
-	if (histories(&l, err) == 0)
+	if (o->ids == NULL || histories(&l, err) == 0)
 		rc = dr_lines_partials(lines, err);
 
 out:

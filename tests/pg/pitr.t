@@ -238,6 +238,8 @@ refused 'a backup on the abandoned part' 'abandoned part' '--timeline 1' \
     -b "$old"
 refused 'a backup that is too late' "before the end of backup $b2" \
     'earlier backup' -b "$b2" --target-lsn "$lsn"
+status 2 'the histories are sealed' as_pg dr-restore -n main -D "$T/r" "$store"
+match '  with a hint' '-i; --immediate' "$T/err"
 status 0 'its own end it reaches' restore -b "$old" --immediate
 as_pg rm -rf "$T/r"
 

@@ -246,10 +246,11 @@ holes(void)
 	segments(&l, 1, 1, 4);
 	history(&l, 2, TWO);
 	one = dr_lines_get(&l, 1, &err);
-	OK(one != NULL && dr_line_partial(one, 5 * SEG, &err) == 0 &&
+	OK(one != NULL && dr_line_partial(one, 5 * SEG, 8 * HOUR, &err) == 0 &&
 	        dr_lines_partials(&l, &err) == 0 &&
 	        takes(choose(&l, DR_TARGET_LATEST, 0, 0, 1), "b", 2) &&
-	        c.end == 5 * SEG + 8 * MIB && c.end_tli == 1,
+	        c.end == 5 * SEG + 8 * MIB && c.end_tli == 1 &&
+	        c.end_time == 8 * HOUR,
 	    "a .partial counts up to the fork");
 	dr_lines_free(&l);
 }
