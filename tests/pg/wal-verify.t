@@ -109,4 +109,40 @@ ok "a backup there" push
 verify 0 "is whole" -b latest
 verify 0 "with all others"
 pg_stop a
+
+# --- received in increments, by a receiver that is killed ------------------------------
+pg_new b --wal-segsize=1 || exit 1
+pg_start b || exit 1
+psql_ "create table t (a int, b text)"
+dr-wal receive -n inc --slot dr --create-slot --interval 50ms \
+    -R "$T/to" --state "$T/state-b" "$store" >receive.log 2>&1 &
+r=$!
+sleep 0.5
+ok "a backup" sh -c "DR_STATE='$T/state-b'; export DR_STATE
+    dr-snap | dr-pack -l 1 | dr-seal -R '$T/to' | dr-push -n inc '$store'"
+for round in 1 2 3; do
+	for i in 1 2 3 4 5 6; do
+		psql_ "insert into t select g, md5(g::text)
+		    from generate_series(1, 1500) g"
+		sleep 0.1
+	done
+	[ $round = 3 ] || {
+		kill -KILL $r
+		wait $r 2>/dev/null
+		dr-wal receive -n inc --slot dr --interval 50ms \
+		    -R "$T/to" --state "$T/state-b" "$store" >>receive.log 2>&1 &
+		r=$!
+	}
+done
+sleep 0.5
+kill -TERM $r
+wait $r
+status 0 "increments, with a receiver killed twice" \
+    env DR_STATE="$T/state-b" dr-verify -n inc --deep -i "$T/id" "$store"
+nomatch "all vouched for" 'vouched|gap|damaged' out
+match "by one chain" 'ok +WAL from' out
+is "dr-list: restorable to the last ledger" "$(env \
+    DR_STATE="$T/state-b" dr-list -n inc --json "$store" |
+    grep -c '"to_time_from":"ledger"')" 1
+pg_stop b
 done_testing
