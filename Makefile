@@ -205,7 +205,8 @@ run-demo: $(tools)
 	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh scripts/demo
 
 run-bench: $(tools)
-	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal_push
 
 run-lint:
 	@sh scripts/lint
