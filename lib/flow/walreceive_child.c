@@ -37,6 +37,7 @@ struct kid {
 	size_t n, require;
 	struct dr_recv_pos cursor[DR_SHIP_STORES];
 	unsigned behind;
+	bool conflict; /* there is other content under a name of ours */
 	bool unsaved;
 	int64_t saved, looked;
 	char *text; /* of a history */
@@ -286,8 +287,10 @@ put(struct kid *k, const struct dr_recv_order *o, struct dr_err *err)
 	if (dr_wal_name(id.name, &id.file, err) == -1)
 		return -1;
 	memset(&res, 0, sizeof(res));
-	if (dr_ship_put(k->ship, &id, data, o->to - o->from, &res, err) == -1)
+	if (dr_ship_put(k->ship, &id, data, o->to - o->from, &res, err) == -1) {
+		k->conflict = res.conflict;
 		return -1;
+	}
 	for (i = 0; i < k->n; i++)
 		if (res.store[i].done)
 			advance(k, i, o->tli, o->start + o->from, want.lsn);
@@ -314,7 +317,10 @@ put_history(struct kid *k, const struct dr_recv_order *o, const char *text,
 	id.to = (uint32_t)len;
 	(void)snprintf(id.name, sizeof(id.name), "%08X.history", o->tli);
 	memset(&res, 0, sizeof(res));
-	return dr_ship_put(k->ship, &id, text, len, &res, err);
+	if (dr_ship_put(k->ship, &id, text, len, &res, err) == 0)
+		return 0;
+	k->conflict = res.conflict;
+	return -1;
 }
 
 /* START to END is missing: in one store, or it can be had no more. */
@@ -379,7 +385,7 @@ insist(struct kid *k, const struct dr_recv_order *o, size_t len)
 		dr_err_clear(&err);
 		if (do_order(k, o, len, &err) == 0)
 			return report(k, DR_RECV_DONE, NULL);
-		if (err.cause == DR_EDATA || err.cause == DR_EUSAGE) {
+		if (k->conflict || err.cause == DR_EUSAGE) {
 			(void)report(k, DR_RECV_FATAL, &err);
 			return -1;
 		}

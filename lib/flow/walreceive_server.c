@@ -8,7 +8,7 @@
 #include "flow/walreceive_int.h"
 #include "pg/basebackup.h"
 
-#define APP           "dr-wal"
+#define APP           "dr_wal" /* needs no quotes in a configuration */
 #define OLDEST_SERVER 130000
 #define STATUS_US     10000000 /* between status messages, at most */
 #define STATUS_MIN_US 100000

@@ -202,7 +202,7 @@ put_one(struct put *p, size_t i, struct dr_err *err)
 		p->r->again = true;
 		return adopt(p, i, err);
 	case 0:
-		p->conflict = true;
+		p->conflict = p->r->conflict = true;
 		dr_err_set(err, DR_EFAIL,
 		    "\"%s\" is in \"%s\" already, with other content or of "
 		    "another's key",

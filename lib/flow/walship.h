@@ -39,8 +39,9 @@ void dr_ship_free(struct dr_ship *);
 const char *dr_ship_signer(const struct dr_ship *);
 
 struct dr_ship_result {
-	size_t done; /* stores that hold it durably */
-	bool again;  /* it was there before, with the same content */
+	size_t done;   /* stores that hold it durably */
+	bool again;    /* it was there before, with the same content */
+	bool conflict; /* with other content: trying again is of no use */
 	struct {
 		bool done;
 		struct dr_err err; /* why not */

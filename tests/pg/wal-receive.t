@@ -2,74 +2,8 @@
 # dr-wal receive: nothing lost and nothing altered, whatever is killed,
 # restarted, promoted, or away.
 . "${0%/*}/../lib.sh"
+. "${0%/*}/wal_receive.sh"
 need python3 age zstd
-
-dr-key new -o "$T/id" 2>"$T/err"
-dr-key recipient "$T/id" >"$T/rcpt"
-export DR_RECIPIENTS="$T/rcpt"
-
-r= ref=
-end_ours() {
-	for p in $r $ref; do
-		kill -KILL "$p" 2>/dev/null
-	done
-	cleanup_
-}
-trap end_ours EXIT
-
-# receive ARG...: in the background, messages in $T/r.err; its pid is $r
-receive() {
-	dr-wal receive --state "$T/state" -n s --slot dr "$@" 2>>"$T/r.err" &
-	r=$!
-}
-
-# ended N WHAT [SIGNAL]: it ends with status N when told to
-ended() {
-	[ -z "${3-}" ] || kill "-$3" "$r"
-	wait "$r"
-	got=$?
-	is "$2" "$got" "$1" || sed 's/^/#   /' "$T/r.err"
-	r=
-}
-
-# until_ WHAT COMMAND...: within 15 s
-until_() {
-	w=$1 n=0
-	shift
-	until "$@" >/dev/null 2>&1; do
-		n=$((n + 1))
-		if [ "$n" -ge 150 ]; then
-			fail_ "$w" "$T/r.err"
-			return 1
-		fi
-		sleep 0.1
-	done
-	pass_ "$w"
-}
-
-now_() {
-	psql_ "SELECT pg_current_wal_flush_lsn()"
-}
-
-# durable LSN: the slot says that the stores hold everything up to there
-durable() {
-	[ "$(psql_ "SELECT restart_lsn >= '$1' FROM pg_replication_slots
-	    WHERE slot_name = 'dr'")" = t ]
-}
-
-all_stored() {
-	until_ "$1" durable "$(now_)"
-}
-
-# check STORE [REFERENCE]: ranges into $T/ranges
-check() {
-	python3 "$top/tests/pg/wal_check.py" "$1"/s/wal/* "$T/id" \
-	    ${2+"$2"} >"$T/ranges"
-}
-
-load() {
-	as_pg "$PGBIN/pgbench" -n -N -c 2 -T "$1" >"$T/bench.out" 2>&1
-}
 
 # --- the command line -----------------------------------------------------
 status 2 "a slot must be named" dr-wal receive -n s "$T/b"
@@ -94,7 +28,7 @@ as_pg mkdir "$T/ref"
 as_pg "$PGBIN/pg_receivewal" -D "$T/ref" -S ref --create-slot
 as_pg "$PGBIN/pg_receivewal" -D "$T/ref" -S ref >"$T/out" 2>&1 &
 ref=$!
-export DR_METRICS_DIR="$T/metrics" DR_AUDIT="$T/audit"
+export DR_METRICS_DIR="$T/metrics"
 receive --create-slot "$T/b"
 load 3
 psql_ "SELECT pg_switch_wal()" >/dev/null
@@ -102,10 +36,10 @@ load 1
 all_stored "what is committed is stored, and the slot moves on"
 is "as an asynchronous standby" \
     "$(psql_ "SELECT sync_state, replay_lsn IS NULL FROM pg_stat_replication
-    WHERE application_name = 'dr-wal'")" "async|t"
+    WHERE application_name = 'dr_wal'")" "async|t"
 end=$(psql_ "SELECT pg_current_wal_flush_lsn() - '0/0'")
 ended 0 "SIGTERM ends it well" TERM
-ok "what is stored is what pg_receivewal got" check "$T/b" "$T/ref"
+ok "what is stored is what pg_receivewal got" check s "$T/ref"
 is "without a gap" "$(wc -l <"$T/ranges")" 1
 ok "up to the end" test "$(printf %d "0x$(sed 's/.*-//' "$T/ranges")")" -ge \
     "$end"
@@ -129,7 +63,7 @@ receive --interval 100ms "$T/b"
 wait "$bench"
 all_stored "killed under load, it goes on"
 ended 0 "and ends well" TERM
-ok "overlaps agree, and with pg_receivewal" check "$T/b" "$T/ref"
+ok "overlaps agree, and with pg_receivewal" check s "$T/ref"
 is "there is no gap" "$(wc -l <"$T/ranges")" 1
 
 # --- the server goes and comes -----------------------------------------------
@@ -190,7 +124,7 @@ mv "$T/away" "$T/b"
 pg_start main
 all_stored "and is stored later"
 ended 0 "it ends well" TERM
-check "$T/b" "$T/ref"
+check s "$T/ref"
 is "without a gap" "$(grep -vc '^#' "$T/ranges")" 1
 
 done_testing
