@@ -42,7 +42,9 @@ dr_recv_map(struct dr_recv *r, struct dr_err *err)
 {
 	int fd = -1, flags = MAP_SHARED | MAP_ANONYMOUS, i;
 
-	r->maplen = (size_t)r->segsize * DR_RECV_BUFS;
+	const size_t segments = (size_t)r->segsize * DR_RECV_BUFS;
+
+	r->maplen = segments + sizeof(*r->shared);
 	if (r->segsize > IN_MEMORY) {
 		if ((fd = spool(r->o, r->maplen, err)) == -1)
 			return -1;
@@ -57,6 +59,7 @@ dr_recv_map(struct dr_recv *r, struct dr_err *err)
 		close(fd);
 	if (r->map == NULL)
 		return -1;
+	r->shared = (void *)((unsigned char *)r->map + segments);
 	for (i = 0; i < DR_RECV_BUFS; i++)
 		r->buf[i].data =
 		    (unsigned char *)r->map + (size_t)i * r->segsize;
@@ -267,6 +270,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 		    "WAL is missing in the stores: it was removed %lu time%s "
 		    "before it was stored",
 		    r->gaps, r->gaps == 1 ? "" : "s");
+	dr_recv_hosts_end(r);
 	dr_recv_disconnect(r);
 	dr_recv_end(&r->child, rc == 0 || r->fatal ? END_MS : 0);
 	if (r->ready) {

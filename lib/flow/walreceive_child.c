@@ -39,8 +39,9 @@ struct kid {
 	unsigned behind;
 	bool conflict; /* there is other content under a name of ours */
 	bool unsaved;
-	int64_t saved, looked;
-	char *text; /* of a history */
+	int64_t saved, looked, due_known;
+	uint64_t due; /* of a ledger, as it was then */
+	char *text;   /* of a history */
 };
 
 /* The N-th best cursor: what the required number of stores hold. */
@@ -404,10 +405,26 @@ ledger(struct kid *k)
 {
 	struct dr_err err = { 0 };
 
+	k->due_known = 0;
 	if (dr_ship_ledger(k->ship, false, &err) == -1)
 		(void)report(k, DR_RECV_TROUBLE, &err);
 	else if (save(k, false, &err) == -1)
 		(void)report(k, DR_RECV_TROUBLE, &err);
+}
+
+/* Milliseconds; not asked for more than once a second. */
+static uint64_t
+ledger_due(struct kid *k)
+{
+	int64_t now = dr_monotonic(), left;
+
+	if (k->due_known == 0 || now - k->due_known >= 1000000) {
+		k->due = dr_ship_due(k->ship);
+		k->due_known = now;
+	}
+	left = (int64_t)(k->due < 3600000 ? k->due : 3600000) -
+	       (now - k->due_known) / 1000;
+	return left > 0 ? (uint64_t)left : 0;
 }
 
 static void
@@ -420,8 +437,8 @@ serve(struct kid *k)
 	ssize_t n;
 
 	for (;;) {
-		due = dr_ship_due(k->ship);
-		/* After a failure it is due at once. */
+		/* To look takes time; and what failed is due at once. */
+		due = ledger_due(k);
 		if (due < 1000)
 			due = 1000;
 		if (k->unsaved && due > SAVE_US / 1000)
@@ -439,7 +456,7 @@ serve(struct kid *k)
 		    insist(k, &o, (size_t)n - sizeof(o)) == -1)
 			return;
 		/* With orders coming at once it would never be idle. */
-		if (dr_ship_due(k->ship) == 0)
+		if (ledger_due(k) == 0)
 			ledger(k);
 	}
 }

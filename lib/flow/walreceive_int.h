@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -68,6 +69,11 @@ struct dr_recv_report {
 	struct dr_recv_pos cursor[DR_SHIP_STORES];
 	unsigned behind; /* stores that lack WAL, bit by bit */
 	struct dr_err err;
+};
+
+/* What all processes see; the parent writes it. */
+struct dr_recv_shared {
+	_Atomic uint64_t durable; /* LSN; 0: nothing yet */
 };
 
 struct dr_recv_child {
@@ -159,7 +165,9 @@ struct dr_recv {
 	/* gathering; oldest first */
 	struct dr_recv_buf buf[DR_RECV_BUFS];
 	int order_of[DR_RECV_BUFS], nbufs;
-	void *map;
+	void *map; /* segments, then what is shared */
+	struct dr_recv_shared *shared;
+	pid_t keeper; /* of slots on other hosts; 0: none */
 	size_t maplen;
 	struct dr_walstream_msg held; /* a message that found no room */
 	bool ready;                   /* the child is */
@@ -216,6 +224,14 @@ void dr_recv_disconnect(struct dr_recv *);
 int dr_recv_next_timeline(struct dr_recv *, struct dr_err *);
 /* About once a second: ask how the slot is, and take the answer. */
 void dr_recv_ask(struct dr_recv *);
+
+/* walreceive_hosts.c */
+/*
+ * Where the connection string names several hosts: a process that keeps the
+ * slot on those that are standbys, and moves it on to what is durable.
+ */
+int dr_recv_hosts(struct dr_recv *, struct dr_err *);
+void dr_recv_hosts_end(struct dr_recv *);
 
 /* walreceive_tell.c */
 void dr_recv_metrics(struct dr_recv *);

@@ -353,6 +353,7 @@ hear(struct dr_recv *r, struct dr_err *err)
 			break;
 		case DR_RECV_DONE:
 			r->last = rep;
+			atomic_store(&r->shared->durable, rep.durable.lsn);
 			settle(r);
 			dr_recv_well(r);
 			break;

@@ -602,7 +602,7 @@ set_up(struct dr_recv *r, struct dr_err *err)
 	}
 	r->at = r->last.durable;
 	note_stores(r);
-	return 0;
+	return dr_recv_hosts(r, err);
 }
 
 int

@@ -113,6 +113,42 @@ ok "and was before any WAL" test \
     "$(cd "$T"/b/h/wal/*/00000002 && ls -tr | head -n 1)" = \
     00000002.history.zst.age
 
+# --- a slot on each host -----------------------------------------------------------
+copy_of main sd
+pg_use main
+receive -n m -d "port=$(cat "$T/main.port"),$(cat "$T/sd.port") host=$T/s,$T/s" \
+    --create-slot "$T/b"
+load 1
+all_stored "a primary and its standby: the one is received from"
+pg_use sd
+until_sql "and the other has the slot, too" f \
+    "SELECT active FROM pg_replication_slots WHERE slot_name = 'dr'"
+pg_use main
+psql_ "SELECT pg_switch_wal()" >"$T/out"
+load 1
+lsn=$(now_)
+pg_use sd
+w=150
+while [ "$w" -gt 0 ] && ! durable "$lsn"; do
+	w=$((w - 1))
+	sleep 0.1
+done
+ok "which moves on" durable "$lsn"
+until_sql "all is replayed" t "SELECT pg_last_wal_replay_lsn() >= '$lsn'"
+pg_use main
+psql_ "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+    WHERE NOT active" >"$T/out"
+pg_stop main immediate
+pg_use sd
+psql_ "SELECT pg_promote()" >"$T/out"
+load 1
+all_stored "and when it is promoted it is received from"
+ended 0 "without a gap: it ends well" TERM
+check m
+is "one range on the new timeline" "$(grep -c '^2' "$T/ranges")" 1
+pg_stop sd
+pg_start main
+
 # --- a receiver ahead of the fork ----------------------------------------------
 copy_of main sc
 pg_stop sc
