@@ -445,7 +445,7 @@ next_time(struct dr_recv *r, int64_t until)
 	const struct dr_recv_buf *b = oldest(r);
 	int64_t t = until, due;
 
-	if (r->query_at < t)
+	if (r->sql != NULL && r->stream != NULL && !r->asked && r->query_at < t)
 		t = r->query_at;
 	if (r->metrics_at < t)
 		t = r->metrics_at;
