@@ -33,7 +33,7 @@ leftovers() {
 # Fetchers end when nothing is asked for; they would in a few seconds.
 idle() {
 	n_=0
-	rm -f "$DR_STATE"/spool/*/asked "$T"/fresh*/spool/*/asked
+	rm -f "$T"/*/spool/*/asked
 	while pgrep -f "^dr-wal get .*$T" >/dev/null 2>&1 && [ $n_ -lt 150 ]; do
 		n_=$((n_ + 1))
 		sleep 0.1
@@ -213,6 +213,45 @@ status 255 "the deadline" get -s "$T/a" --timeout 300ms \
     --identity-command 'sleep 5' "$(S 2)"
 status 1 "of a standby" get --standby -s "$T/a" --timeout 300ms \
     --identity-command 'sleep 5' "$(S 2)"
+# A store that never answers, as a dead NFS server's does.
+cat >hang.c <<'END'
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static int hang(const char *path, int flags, int mode)
+{
+	size_t n = strlen(path);
+	while (n >= 5 && strcmp(path + n - 5, "/hang") == 0)
+		sleep(1);
+	return (int)syscall(SYS_openat, -100 /* AT_FDCWD */, path, flags, mode);
+}
+int open(const char *path, int flags, int mode)
+{ return hang(path, flags, mode); }
+int open64(const char *path, int flags, int mode)
+{ return hang(path, flags, mode); }
+int __open64_2(const char *path, int flags) { return hang(path, flags, 0); }
+END
+mkdir hang
+if cc -w -U_FORTIFY_SOURCE -shared -fPIC -o hang.so hang.c 2>cc.err &&
+    [ "$V" = release ]; then
+	hanging() {
+		(cd pg && LD_PRELOAD=$T/hang.so exec dr-wal get "$@" $D)
+	}
+	status 255 "a store that hangs" hanging -s "$T/hang" --timeout 500ms \
+	    "$(S 2)"
+	match "is told" 'error: no answer within 500 ms' err
+	status 0 "the next one is asked in time" hanging -s "$T/hang" \
+	    -s "$T/a" --timeout 1s "$(S 2)"
+	match "with a warning" "warning: store .*/hang\" does not answer" err
+	status 255 "absent in that says nothing" hanging -s "$T/hang" \
+	    -s "$T/a" --timeout 1s "$(S 9)"
+	sleep 0.1
+	is "none is left of those who asked" \
+	    "$(pgrep -f "^dr-wal get .*$T/hang .*$(S 9)" | wc -l)" 0
+else
+	skip "a store that hangs" "no shim"
+fi
 idle
 rm -f $got
 status 143 "SIGTERM is passed on" timeout -s TERM --preserve-status 0.5 \
