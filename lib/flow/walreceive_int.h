@@ -222,6 +222,10 @@ int dr_recv_connect(struct dr_recv *, struct dr_err *);
 void dr_recv_disconnect(struct dr_recv *);
 /* The stream ended: go on with the next timeline.  1; 0: shutdown; -1. */
 int dr_recv_next_timeline(struct dr_recv *, struct dr_err *);
+
+/* walreceive_slot.c */
+/* See that there is a slot that can be used; make it if that was asked for. */
+int dr_recv_need_slot(struct dr_recv *, struct dr_err *);
 /* About once a second: ask how the slot is, and take the answer. */
 void dr_recv_ask(struct dr_recv *);
 
