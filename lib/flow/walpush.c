@@ -15,12 +15,13 @@
 #include "flow/walfile.h"
 #include "flow/walstate.h"
 
-#define BATCH_FILES 64U
-#define AHEAD_MAX   (64U << 20)
-#define BATCH_USEC  INT64_C(10000000)
-#define WORKERS     3
-#define READY       ".ready"
-#define QUEUE_MAX   1000000U /* names kept of archive_status */
+#define BATCH_FILES    64U
+#define LEDGER_WAIT_MS 60000
+#define AHEAD_MAX      (64U << 20)
+#define BATCH_USEC     INT64_C(10000000)
+#define WORKERS        3
+#define READY          ".ready"
+#define QUEUE_MAX      1000000U /* names kept of archive_status */
 
 struct push {
 	const struct dr_walpush_opts *o;
@@ -373,11 +374,13 @@ all_arrived(const struct dr_ship_opts *o, uint64_t system_id,
 	struct dr_walstate *st;
 	uint64_t *v = NULL;
 	size_t n = 0, owed;
-	int rc;
+	int rc = -1, lock;
 
 	if ((st = dr_walstate_open(o->state, o->set, system_id, err)) == NULL)
 		return -1;
-	rc = dr_walstate_pending(st, &v, &n, err);
+	/* Another may be putting one there at this moment. */
+	if ((lock = dr_walstate_ledger_lock(st, LEDGER_WAIT_MS, err)) != -1)
+		rc = dr_walstate_pending(st, &v, &n, err);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if ((rc = dr_walstate_load(st, v[i], &p, err)) != 1)
 			continue;
@@ -388,6 +391,8 @@ all_arrived(const struct dr_ship_opts *o, uint64_t system_id,
 			    p.head.name);
 		dr_wal_pending_wipe(&p);
 	}
+	if (lock != -1)
+		close(lock);
 	free(v);
 	dr_walstate_free(st);
 	return rc;
