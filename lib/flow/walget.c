@@ -36,8 +36,9 @@ struct get {
 	char *trust; /* their file's text */
 	struct dr_walfetch fetch;
 	struct dr_wal_file file;
-	char *spool; /* NULL: none */
-	int64_t end; /* the deadline */
+	char *spool;   /* NULL: none */
+	int64_t end;   /* the deadline */
+	pid_t waiting; /* for the process that asks */
 };
 
 /* Between the process that asks and the one that waits for it. */
@@ -170,7 +171,7 @@ write_out(const struct get *g, const struct dr_buf *b, struct answer *a,
 		dr_file_abandon(&f);
 		return -1;
 	}
-	if (getppid() == 1) { /* nobody waits any more */
+	if (getppid() != g->waiting) { /* nobody waits any more */
 		dr_file_abandon(&f);
 		_exit(1);
 	}
@@ -531,6 +532,7 @@ dr_walget(const struct dr_walget_opts *opts, struct dr_err *err)
 
 	if (o.timeout_ms == 0)
 		o.timeout_ms = o.standby ? DR_WALGET_STANDBY_MS : DR_WALGET_MS;
+	g.waiting = getpid();
 	g.end = dr_monotonic() + (int64_t)o.timeout_ms * 1000;
 	g.fetch.set = o.set;
 	g.fetch.system_id = o.system_id;
