@@ -121,7 +121,7 @@ sleep 0.5
 ok "a backup" sh -c "DR_STATE='$T/state-b'; export DR_STATE
     dr-snap | dr-pack -l 1 | dr-seal -R '$T/to' | dr-push -n inc '$store'"
 for round in 1 2 3; do
-	for i in 1 2 3 4 5 6; do
+	for _ in 1 2 3 4 5 6; do
 		psql_ "insert into t select g, md5(g::text)
 		    from generate_series(1, 1500) g"
 		sleep 0.1
