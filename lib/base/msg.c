@@ -307,3 +307,10 @@ dr_check_stop(struct dr_err *err)
 	return dr_err_set(err, DR_ESTOP, "stopped by signal %d",
 	    (int)stop_signal);
 }
+
+void
+dr_stops_ignore(void)
+{
+	for (size_t i = 0; i < NSTOP; i++)
+		set_signal(stop_signals[i], SIG_IGN, 0);
+}

@@ -54,6 +54,9 @@ int dr_stopped(void);
 int dr_stop_fd(void);
 int dr_check_stop(struct dr_err *);
 
+/* In a child: stop signals are the parent's business from here on. */
+void dr_stops_ignore(void);
+
 /*
  * For tools that end well when they are told to: the signal is heard, and
  * from now on nothing fails because of it.  A second one kills.

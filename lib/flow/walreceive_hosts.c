@@ -200,7 +200,6 @@ keep(struct hosts *h)
 int
 dr_recv_hosts(struct dr_recv *r, struct dr_err *err)
 {
-	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 	struct hosts h = { .o = r->o, .shared = r->shared };
 	PQconninfoOption *all = PQconninfo(r->wal);
 	size_t i, n;
@@ -220,8 +219,7 @@ dr_recv_hosts(struct dr_recv *r, struct dr_err *err)
 		rc = dr_err_sys(err, "cannot make a process");
 	} else if (r->keeper == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
-			(void)signal(stops[i], SIG_IGN);
+		dr_stops_ignore();
 		close(PQsocket(r->wal));
 		if (r->sql != NULL)
 			close(PQsocket(r->sql));

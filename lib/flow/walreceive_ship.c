@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/msg.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
 
@@ -28,8 +29,7 @@ dr_recv_fork(struct dr_recv_child *c, const struct dr_recv_setup *s,
 	sigprocmask(SIG_BLOCK, &block, &before);
 	if ((c->pid = fork()) == 0) {
 		/* A stop signal is for the parent, who then tells us. */
-		for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-			(void)signal(ours[i], SIG_IGN);
+		dr_stops_ignore();
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		close(fd[0]);
 		dr_recv_child_main(fd[1], s);
