@@ -210,6 +210,44 @@ status 5 "two at once with one state: the second is refused" \
     dr-wal receive --state "$T/state" -n f --slot dr -d "$(port sc)" "$T/b"
 ended 0 "it ends well" TERM
 
+# --- an upload that hangs -----------------------------------------------------------
+psql_ "ALTER SYSTEM SET wal_sender_timeout = '1s'"
+psql_ "SELECT pg_reload_conf()" >"$T/out"
+receive -n f -d "$(port sc)" "$T/b"
+until_sql "one receives" t \
+    "SELECT active FROM pg_replication_slots WHERE slot_name = 'dr'"
+child=$(pgrep -P "$r")
+kill -STOP "$child"
+walsender=$(psql_ "SELECT active_pid FROM pg_replication_slots")
+load 3
+sleep 1
+is "the server is answered all the while" \
+    "$(psql_ "SELECT active_pid FROM pg_replication_slots")" "$walsender"
+mem=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$r/status")
+ok "memory stays bounded ($mem kB)" test "$mem" -lt 65536
+kill -CONT "$child"
+all_stored "later all is stored"
+
+# A whole segment of ours under the name that comes next.
+psql_ "SELECT pg_switch_wal()" >"$T/out"
+psql_ "INSERT INTO t VALUES ('y')"
+all_stored "a segment is complete"
+d=$(echo "$T"/b/f/wal/*/00000002)
+seg=$(psql_ "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+other=$(cd "$d" && ls | grep -E '^[0-9A-F]{24}\.zst\.age$' | head -n 1)
+cp "$d/$other" "$d/$seg.zst.age"
+psql_ "INSERT INTO t VALUES ('y')"
+psql_ "SELECT pg_switch_wal()" >"$T/out"
+gone() {
+	! kill -0 "$r" || grep -q "State:.Z" "/proc/$r/status"
+}
+until_ "other content under a name ends it" gone
+wait "$r"
+is "by status 1" "$?" 1
+match "loudly" "error: .* already, with other content" "$T/r.err"
+ok "and nothing was overwritten" cmp "$d/$other" "$d/$seg.zst.age"
+r=
+
 # --- other sizes of segments -----------------------------------------------------
 for size in 1 64; do
 	pg_new "seg$size" --wal-segsize=$size
