@@ -69,7 +69,7 @@ printf '9\t0/F000060\tno recovery target specified\n' \
 status 0 "a .history" push -s "$T/a" pg_wal/0000000A.history
 plain "a/s/wal/$sysid/0000000A/0000000A.history.zst.age" >plain
 ok "comes back" cmp plain pg/pg_wal/0000000A.history
-printf 'START WAL LOCATION: 0/1000028 (file %s)\n' $S \
+printf 'START WAL LOCATION: 0/1000028 \050file %s)\n' $S \
     >"pg/pg_wal/$S.00000028.backup"
 status 0 "a .backup" push -s "$T/a" "pg_wal/$S.00000028.backup"
 printf 'nothing\n' >"pg/pg_wal/$S.00000030.backup"

@@ -177,7 +177,7 @@ ok "from before the fork" test "$(printf %d "0x$(range 2 1 1)")" -le \
 psql_ "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'"
 psql_ "SELECT pg_reload_conf()" >"$T/out"
 before=$(range 2 2 1)
-for i in 1 2 3 4 5 6; do
+for _ in 1 2 3 4 5 6; do
 	psql_ "INSERT INTO t VALUES ('x')"
 	psql_ "SELECT pg_switch_wal()" >"$T/out"
 	psql_ "CHECKPOINT"

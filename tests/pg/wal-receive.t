@@ -27,7 +27,7 @@ match "a hint tells how to make it" "hint: --create-slot" "$T/err"
 as_pg mkdir "$T/ref"
 as_pg "$PGBIN/pg_receivewal" -D "$T/ref" -S ref --create-slot
 as_pg "$PGBIN/pg_receivewal" -D "$T/ref" -S ref >"$T/out" 2>&1 &
-ref=$!
+export ref=$! # wal_receive.sh ends it
 export DR_METRICS_DIR="$T/metrics"
 receive --create-slot "$T/b"
 load 3
