@@ -47,7 +47,7 @@ for i in 1 2 3 5; do
 done
 printf '1\t0/600060\tno recovery target specified\n' >pg/pg_wal/00000002.history
 push -s "$T/a" -s "$T/b" pg_wal/00000002.history
-printf 'START WAL LOCATION: 0/1000028 (file %s)\n' "$(S 1)" \
+printf 'START WAL LOCATION: 0/1000028 \050file %s)\n' "$(S 1)" \
     >"pg/pg_wal/$(S 1).00000028.backup"
 push -s "$T/a" "pg_wal/$(S 1).00000028.backup"
 
