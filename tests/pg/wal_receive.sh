@@ -5,9 +5,9 @@ dr-key new -o "$T/id" 2>"$T/err"
 dr-key recipient "$T/id" >"$T/rcpt"
 export DR_RECIPIENTS="$T/rcpt" DR_AUDIT="$T/audit"
 
-r= ref=
+r=''
 end_ours() {
-	for p in $r $ref; do
+	for p in $r $(pgrep -f "pg_receivewal -D $T/ref"); do
 		kill -KILL "$p" 2>/dev/null
 	done
 	cleanup_
