@@ -234,7 +234,7 @@ psql_ "INSERT INTO t VALUES ('y')"
 all_stored "a segment is complete"
 d=$(echo "$T"/b/f/wal/*/00000002)
 seg=$(psql_ "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
-other=$(cd "$d" && ls | grep -E '^[0-9A-F]{24}\.zst\.age$' | head -n 1)
+other=$(cd "$d" && find . -name '????????????????????????.zst.age' | sort | head -n 1)
 cp "$d/$other" "$d/$seg.zst.age"
 psql_ "INSERT INTO t VALUES ('y')"
 psql_ "SELECT pg_switch_wal()" >"$T/out"
