@@ -5,6 +5,7 @@ VERSION := 0.1.0
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
+SHAREDIR ?= $(PREFIX)/share/drtools
 AR      ?= ar
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
@@ -26,6 +27,9 @@ ALLOW_flow     := base stream codec archive pg crypt manifest store
 ALLOW_cmd      := $(MODULES)
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
+# Installed beside the tools, and what is meant to be copied and changed.
+SCRIPTS  := $(notdir $(wildcard scripts/dr-*))
+EXAMPLES := cron systemd
 # --as-needed leaves each tool with those of them that it uses.
 PKGS  := libpq libarchive libsodium libzstd libcrypto jansson
 
@@ -170,7 +174,8 @@ variants:
 ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
-	tests/unit/writer*.c tests/unit/place*.c tests/unit/restore*.c)))
+	tests/unit/writer*.c tests/unit/place*.c tests/unit/restore*.c \
+	tests/unit/walobj.c)))
 TSAN_TOOLS := $(TOOLS)
 
 run-check: variants
@@ -200,7 +205,9 @@ run-demo: $(tools)
 	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh scripts/demo
 
 run-bench: $(tools)
-	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal_push && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal
 
 run-lint:
 	@sh scripts/lint
@@ -217,7 +224,9 @@ run-fuzz: $(fuzzers:%=$(B)/fuzz/%)
 .PHONY: install
 install: all ## install under $(DESTDIR)$(PREFIX)
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)'
-	$(INSTALL) -m 755 $(tools) '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 755 $(tools) $(SCRIPTS:%=scripts/%) '$(DESTDIR)$(BINDIR)'
+	@for d in $(EXAMPLES); do e='$(DESTDIR)$(SHAREDIR)'/$$d; \
+	    $(INSTALL) -d "$$e" && $(INSTALL) -m 644 scripts/$$d/* "$$e" || exit 1; done
 	@for m in man/*.[157]; do [ ! -e "$$m" ] || { d='$(DESTDIR)$(MANDIR)'/man$${m##*.}; \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$m" "$$d"; } || exit 1; done
 
@@ -225,7 +234,8 @@ endif
 
 .PHONY: uninstall clean help
 uninstall: ## undo install
-	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)/%')
+	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)/%') $(SCRIPTS:%='$(DESTDIR)$(BINDIR)/%')
+	rm -rf $(EXAMPLES:%='$(DESTDIR)$(SHAREDIR)/%')
 	@for m in man/*.[157]; do rm -f '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$${m##*/}; done
 
 clean: ## remove build/

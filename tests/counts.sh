@@ -12,6 +12,7 @@ flips		30	1000
 pushes		6	100
 sizes		12	200
 faults		1	100000
+rpo		1	25
 clusters	1	12
 '
 

@@ -255,6 +255,17 @@ dr_stop_fd(void)
 	return stop_pipe[0];
 }
 
+void
+dr_stop_heard(void)
+{
+	char byte;
+
+	stop_signal = 0;
+	/* Only its end is worth knowing, and it is not for us. */
+	if (read(stop_pipe[0], &byte, 1) == -1)
+		return;
+}
+
 static int (*each_second)(void *, struct dr_err *);
 static void *each_second_arg;
 static volatile sig_atomic_t second_over;
@@ -295,4 +306,11 @@ dr_check_stop(struct dr_err *err)
 		return 0;
 	return dr_err_set(err, DR_ESTOP, "stopped by signal %d",
 	    (int)stop_signal);
+}
+
+void
+dr_stops_ignore(void)
+{
+	for (size_t i = 0; i < NSTOP; i++)
+		set_signal(stop_signals[i], SIG_IGN, 0);
 }

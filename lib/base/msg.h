@@ -54,6 +54,15 @@ int dr_stopped(void);
 int dr_stop_fd(void);
 int dr_check_stop(struct dr_err *);
 
+/* In a child: stop signals are the parent's business from here on. */
+void dr_stops_ignore(void);
+
+/*
+ * For tools that end well when they are told to: the signal is heard, and
+ * from now on nothing fails because of it.  A second one kills.
+ */
+void dr_stop_heard(void);
+
 /*
  * From now on dr_check_stop calls FN about once a second, and a write that
  * waits is interrupted to call it (SIGALRM).  What FN fails with,

@@ -65,6 +65,9 @@ bool dr_ms_is_secret(const char *s, size_t n);
 void dr_sign_key_raw(const struct dr_sign_key *, unsigned char id[DR_MS_KEYID],
     unsigned char public[32]);
 
+/* All 64 bytes of it: the seed, the public half. */
+const unsigned char *dr_sign_key_secret(const struct dr_sign_key *);
+
 /* A new one in memory; to write it to FILE and FILE.pub. */
 struct dr_sign_key *dr_sign_key_new(struct dr_err *);
 int dr_sign_key_write(const struct dr_sign_key *, const char *file,

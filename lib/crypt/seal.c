@@ -118,8 +118,8 @@ static const struct dr_sink_ops seal_ops = {
 };
 
 struct dr_sink *
-dr_seal_new(struct dr_sink *next, enum dr_cipher cipher,
-    const struct dr_recipients *to, struct dr_err *err)
+dr_seal_extra(struct dr_sink *next, enum dr_cipher cipher,
+    const struct dr_recipients *to, const char *extra, struct dr_err *err)
 {
 	unsigned char nonce[DR_SEAL_NONCE], key[DR_AEAD_KEY];
 	struct dr_filekey fk;
@@ -139,7 +139,7 @@ dr_seal_new(struct dr_sink *next, enum dr_cipher cipher,
 		goto out;
 	}
 	randombytes_buf(nonce, sizeof(nonce));
-	if (dr_header_make(cipher, to, &fk, &s->header, err) == -1 ||
+	if (dr_header_make(cipher, to, extra, &fk, &s->header, err) == -1 ||
 	    dr_buf_add(&s->header, nonce, sizeof(nonce), err) == -1 ||
 	    dr_payload_key(&fk, nonce, key, err) == -1 ||
 	    (s->aead = dr_aead_new(cipher, key, true, err)) == NULL)
@@ -153,4 +153,11 @@ out:
 	if (made == NULL && s != NULL)
 		seal_free(&s->sink);
 	return made;
+}
+
+struct dr_sink *
+dr_seal_new(struct dr_sink *next, enum dr_cipher cipher,
+    const struct dr_recipients *to, struct dr_err *err)
+{
+	return dr_seal_extra(next, cipher, to, NULL, err);
 }

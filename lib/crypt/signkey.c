@@ -267,6 +267,12 @@ dr_sign_key_raw(const struct dr_sign_key *k, unsigned char id[DR_MS_KEYID],
 	memcpy(public, k->key + 32, 32);
 }
 
+const unsigned char *
+dr_sign_key_secret(const struct dr_sign_key *k)
+{
+	return k->key;
+}
+
 int
 dr_sign_key_public(const struct dr_sign_key *k, struct dr_buf *out,
     struct dr_err *err)

@@ -189,7 +189,8 @@ dr_header_open_passphrase(const struct dr_header *h, const char *pass,
 
 int
 dr_header_make(enum dr_cipher cipher, const struct dr_recipients *r,
-    struct dr_filekey *fk, struct dr_buf *out, struct dr_err *err)
+    const char *extra, struct dr_filekey *fk, struct dr_buf *out,
+    struct dr_err *err)
 {
 	unsigned char once[32], share[32], key[32], body[32 + DR_TAG];
 	char args[sizeof("X25519 ") + B64_32], *b64 = args + 7;
@@ -212,6 +213,8 @@ dr_header_make(enum dr_cipher cipher, const struct dr_recipients *r,
 		        -1)
 			goto out;
 	}
+	if (extra != NULL && dr_header_stanza(out, extra, key, 0, err) == -1)
+		goto out;
 	rc = dr_header_end(fk, from, out, err);
 
 out:

@@ -76,12 +76,8 @@ strs_free(struct dr_strs *list)
 	dr_strs_free(list);
 }
 
-/*
- * The file NAME and, with KEYS, its signature checked.  1, 0 absent, -1.
- * *DATA and *SIG (NULL when absent and not needed) are the caller's.
- */
-static int
-read_signed(struct dr_store *store, const char *name, size_t max,
+int
+dr_signed_read(struct dr_store *store, const char *name, size_t max,
     const struct dr_verify_keys *keys, char **data, size_t *len, char **sig,
     size_t *sig_len, char signer[DR_KEYID_HEX], struct dr_err *err)
 {
@@ -191,7 +187,7 @@ read_one(struct dr_store *store, const char *set,
 
 	if ((name = dr_snap_name(set, b->id, ".json", err)) == NULL)
 		return -1;
-	rc = read_signed(store, name, DR_MANIFEST_LINE_MAX + 1, keys, &data,
+	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, keys, &data,
 	    &len, &sig, &sig_len, b->signer, &b->bad);
 	if (rc == 0) /* since it was listed */
 		dr_err_set(&b->bad, DR_EDATA, "\"%s\" is gone", name);
@@ -232,7 +228,7 @@ read_pruned(struct dr_store *store, const char *set, const char *id,
 
 	if ((name = dr_snap_name(set, id, ".pruned.json", err)) == NULL)
 		return -1;
-	rc = read_signed(store, name, DR_MANIFEST_LINE_MAX + 1, keys, &data,
+	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, keys, &data,
 	    &len, &sig, &sig_len, signer, &bad);
 	if (rc == 1) {
 		m = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
@@ -468,8 +464,8 @@ dr_backup_files(struct dr_store *store, const char *set,
 
 	if (name == NULL)
 		return -1;
-	rc = read_signed(store, name, DR_MANIFEST_LINE_MAX + 1, NULL, manifest,
-	    len, minisig, sig_len, signer, err);
+	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, NULL,
+	    manifest, len, minisig, sig_len, signer, err);
 	if (rc == 1 && dr_sha256_hex(*manifest, *len, hex, err) == 0 &&
 	    strcmp(hex, b->sha256) == 0) {
 		free(name);

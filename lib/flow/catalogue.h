@@ -34,6 +34,16 @@ struct dr_catalogue_opts {
 };
 
 /*
+ * The file NAME, at most MAX bytes and a NUL after them, and its NAME.minisig,
+ * by which with KEYS one of them has signed it for that name: then SIGNER is
+ * set.  1, 0 absent, -1.  The caller frees *DATA and *SIG (NULL when absent
+ * and not needed).
+ */
+int dr_signed_read(struct dr_store *, const char *name, size_t max,
+    const struct dr_verify_keys *keys, char **data, size_t *len, char **sig,
+    size_t *sig_len, char signer[DR_KEYID_HEX], struct dr_err *);
+
+/*
  * All of SET's manifests.  Damaged or untrusted ones are listed with .bad
  * set; only a store that cannot be read is an error.
  */

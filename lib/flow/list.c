@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/catalogue.h"
+#include "flow/walwindow.h"
 #include "manifest/manifest.h"
 #include "store/store.h"
 
@@ -76,6 +77,19 @@ size_cell(char *cell, int64_t bytes)
 	    bytes < 0 ? "-" : dr_format_size((uint64_t)bytes, text));
 }
 
+/* How far it can be brought: by its own WAL, or by the set's. */
+static void
+window_cell(char *cell, const struct dr_window *w)
+{
+	char lsn[DR_LSN_LEN], when[DR_TIME_LEN];
+
+	(void)snprintf(cell, CELL, "-");
+	if (w->whole)
+		(void)snprintf(cell, CELL, "%s %s%s", dr_format_lsn(w->to, lsn),
+		    w->by_store ? "~" : "",
+		    w->time == 0 ? "-" : short_time(w->time, when));
+}
+
 static void
 pg_cells(struct row *r, const json_t *m)
 {
@@ -96,7 +110,16 @@ pg_cells(struct row *r, const json_t *m)
 }
 
 static void
-fill(struct row *r, const char *set, const struct dr_backup *b)
+add_flag(char *cell, const char *flag)
+{
+	size_t n = strlen(cell);
+
+	(void)snprintf(cell + n, CELL - n, "%s%s", n > 0 ? "," : "", flag);
+}
+
+static void
+fill(struct row *r, const char *set, const struct dr_backup *b,
+    const struct dr_window *w)
 {
 	const json_t *m = b->manifest;
 	char text[DR_TIME_LEN], took[DR_SIZE_LEN];
@@ -123,10 +146,21 @@ fill(struct row *r, const char *set, const struct dr_backup *b)
 	size_cell(r->cell[C_RAW], dr_manifest_int(m, "raw_size", -1));
 	size_cell(r->cell[C_STORED], dr_manifest_int(m, "object.size", -1));
 	pg_cells(r, m);
-	(void)snprintf(r->cell[C_FLAGS], CELL, "%s%s%s",
-	    dr_manifest_bool(m, "complete", true) ? "" : "incomplete",
-	    b->pruned && !dr_manifest_bool(m, "complete", true) ? "," : "",
-	    b->pruned ? "pruned" : "");
+	r->cell[C_FLAGS][0] = '\0';
+	if (!dr_manifest_bool(m, "complete", true))
+		add_flag(r->cell[C_FLAGS], "incomplete");
+	if (b->pruned)
+		add_flag(r->cell[C_FLAGS], "pruned");
+	if (w == NULL)
+		return;
+	window_cell(r->cell[C_TO], w);
+	if (w->tli != (uint32_t)dr_manifest_int(m, "pg.timeline", 0))
+		(void)snprintf(r->cell[C_TLI], CELL, "%" PRId64 ">%" PRIu32,
+		    dr_manifest_int(m, "pg.timeline", 0), w->tli);
+	if (!w->whole)
+		add_flag(r->cell[C_FLAGS], "needs-wal");
+	if (w->gaps > 0)
+		add_flag(r->cell[C_FLAGS], "gap");
 }
 
 static void
@@ -140,9 +174,37 @@ json_part(struct dr_json *j, const char *key, const json_t *value)
 	free(text);
 }
 
+static void
+json_window(struct dr_json *j, const struct dr_window *w)
+{
+	char text[DR_TIME_LEN];
+
+	dr_json_object(j, "wal");
+	dr_json_bool(j, "restorable", w->whole);
+	dr_json_str(j, "to_lsn", dr_format_lsn(w->to, text));
+	if (w->time != 0) {
+		dr_json_str(j, "to_time", dr_format_time(w->time, text));
+		dr_json_str(j, "to_time_from",
+		    !w->wal       ? "backup"
+		    : w->by_store ? "store"
+		                  : "ledger");
+	}
+	dr_json_uint(j, "timeline", w->tli);
+	dr_json_array(j, "gaps");
+	for (size_t i = 0; i < w->gaps; i++) {
+		dr_json_object(j, NULL);
+		dr_json_uint(j, "timeline", w->gap[i].tli);
+		dr_json_str(j, "from_lsn", dr_format_lsn(w->gap[i].from, text));
+		dr_json_str(j, "to_lsn", dr_format_lsn(w->gap[i].to, text));
+		dr_json_close(j, '}');
+	}
+	dr_json_close(j, ']');
+	dr_json_close(j, '}');
+}
+
 static int
 json_line(struct list *l, const char *url, const char *set,
-    const struct dr_backup *b, struct dr_err *err)
+    const struct dr_backup *b, const struct dr_window *w, struct dr_err *err)
 {
 	struct dr_buf line = { .max = 1U << 20 };
 	int64_t from, to;
@@ -163,6 +225,8 @@ json_line(struct list *l, const char *url, const char *set,
 		    usec_of(b->manifest, "stopped", &to) && to >= from)
 			dr_json_real(&j, "duration_seconds",
 			    (double)(to - from) / 1e6);
+		if (w != NULL)
+			json_window(&j, w);
 		json_part(&j, "manifest", b->manifest);
 	}
 	dr_json_close(&j, '}');
@@ -179,7 +243,7 @@ json_line(struct list *l, const char *url, const char *set,
 
 static int
 row_add(struct list *l, const char *url, const char *set,
-    const struct dr_backup *b, struct dr_err *err)
+    const struct dr_backup *b, const struct dr_window *w, struct dr_err *err)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 32 : 2 * l->cap;
@@ -190,7 +254,7 @@ row_add(struct list *l, const char *url, const char *set,
 		l->rows = more;
 		l->cap = cap;
 	}
-	fill(&l->rows[l->n], set, b);
+	fill(&l->rows[l->n], set, b, w);
 	l->rows[l->n++].store = url;
 	return 0;
 }
@@ -200,8 +264,10 @@ list_set(struct list *l, struct dr_store *store, const char *url,
     const char *set, struct dr_err *err)
 {
 	const struct dr_catalogue_opts co = { .keys = l->keys };
+	struct dr_windows windows = { store, set, l->keys, NULL, 0 };
 	struct dr_backups all = { NULL, 0 };
-	int rc = -1;
+	struct dr_window w;
+	int rc = -1, known;
 	size_t i;
 
 	if (dr_catalogue_read(store, set, &co, &all, err) == -1)
@@ -219,13 +285,24 @@ list_set(struct list *l, struct dr_store *store, const char *url,
 				l->unread++;
 			dr_warn("%s", b->bad.msg);
 		}
-		if ((l->o->json ? json_line(l, url, set, b, err)
-		                : row_add(l, url, set, b, err)) == -1)
+		known = 0;
+		if (b->manifest != NULL && !b->pruned)
+			known = dr_window_of(&windows, b->manifest, &w, err);
+		if (known == -1 ||
+		    (l->o->json
+		            ? json_line(l, url, set, b, known ? &w : NULL, err)
+		            : row_add(l, url, set, b, known ? &w : NULL,
+		                  err)) == -1)
 			goto out;
 	}
+	for (i = 0; i < windows.n; i++)
+		if (windows.cat[i].faults > 0)
+			dr_warn("of the WAL of set \"%s\": %s", set,
+			    windows.cat[i].bad.msg);
 	rc = 0;
 
 out:
+	dr_windows_free(&windows);
 	dr_backups_free(&all);
 	return rc;
 }

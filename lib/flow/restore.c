@@ -57,6 +57,7 @@ may(const json_t *m, const char *kind, const struct dr_restore_opts *o,
 		dr_warn("files changed while this backup was taken: it is not "
 		        "complete");
 	if (strcmp(kind, "pg") == 0 && !o->as_is &&
+	    (o->recovery == NULL || o->recovery->command == NULL) &&
 	    !dr_manifest_bool(m, "pg.wal", true)) {
 		dr_err_set(err, DR_EFAIL,
 		    "the backup was taken without the WAL that it needs to "
@@ -227,9 +228,11 @@ finish(struct cluster *c, struct dr_body *body, struct dr_err *err)
 	if (spaces(c, err) == -1)
 		return -1;
 	if (!c->o->as_is &&
-	    (dr_restore_files_conf(&c->place, c->writer, &c->edits, err) ==
-	            -1 ||
-	        dr_restore_auto_conf(&c->place, c->o, err) == -1))
+	    dr_restore_files_conf(&c->place, c->writer, &c->edits, err) == -1)
+		return -1;
+	if ((!c->o->as_is ||
+	        (c->o->recovery != NULL && c->o->recovery->standby != NULL)) &&
+	    dr_restore_auto_conf(&c->place, c->o, err) == -1)
 		return -1;
 	if (rewrite(c, err) == -1)
 		return -1;

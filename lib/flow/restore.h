@@ -12,8 +12,17 @@
 #include "base/err.h"
 #include "crypt/seal.h"
 #include "flow/body.h"
+#include "flow/restore_choose.h"
 
 enum dr_target_action { DR_ACT_PAUSE, DR_ACT_PROMOTE, DR_ACT_SHUTDOWN };
+
+/* How the server goes on from what was restored. */
+struct dr_recovery {
+	struct dr_target target;
+	const char *timeline; /* recovery_target_timeline */
+	const char *command;  /* restore_command; NULL: there is none */
+	const char *standby;  /* primary_conninfo; NULL: no standby */
+};
 
 struct dr_restore_opts {
 	const char *dir;
@@ -21,6 +30,7 @@ struct dr_restore_opts {
 	const struct dr_identities *ids;   /* NULL: none */
 	int workers;
 	enum dr_target_action action;
+	const struct dr_recovery *recovery; /* NULL: to the backup's end */
 	bool same_timeline, as_is;
 };
 

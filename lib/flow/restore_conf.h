@@ -34,7 +34,7 @@ void dr_edits_free(struct dr_edits *);
 int dr_restore_files_conf(const struct dr_place *, const struct dr_writer *,
     struct dr_edits *, struct dr_err *);
 
-/* postgresql.auto.conf and recovery.signal. */
+/* postgresql.auto.conf, and recovery.signal or standby.signal. */
 int dr_restore_auto_conf(const struct dr_place *,
     const struct dr_restore_opts *, struct dr_err *);
 

@@ -186,7 +186,7 @@ look_around(struct snap *s, struct dr_err *err)
 	char system_id[21];
 	uint32_t timeline;
 
-	if (dr_pg_identify(s->wal, system_id, &timeline, err) == -1 ||
+	if (dr_pg_identify(s->wal, system_id, &timeline, NULL, err) == -1 ||
 	    dr_manifest_set_str(s->manifest, "pg.system_id", system_id, err) ==
 	        -1 ||
 	    dr_facts_server(s->wal, s->manifest, s->report, err) == -1 ||

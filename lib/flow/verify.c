@@ -232,7 +232,11 @@ one_set(struct dr_verify *v, struct dr_store *store, const char *set,
 	}
 	if (dr_verify_chains(v, set, &all, err) == -1)
 		goto out;
-	rc = age(v, set, newest, err);
+	if (age(v, set, newest, err) == -1)
+		goto out;
+	rc = from->id != NULL && one == NULL
+	         ? 0
+	         : dr_verify_wal(v, store, set, keys, &all, one, err);
 
 out:
 	dr_backups_free(&all);
@@ -413,6 +417,6 @@ dr_verify_all(const struct dr_verify_opts *o, dr_verify_fn *fn, void *arg,
 		    "not everything could be looked at");
 	if (sum->old > 0)
 		return dr_err_set(err, DR_EPARTIAL,
-		    "the newest backup is older than it may be");
+		    "the newest is older than it may be");
 	return 0;
 }

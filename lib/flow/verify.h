@@ -19,7 +19,7 @@ struct dr_verify_opts {
 	bool deep;
 	const struct dr_identities *ids; /* NULL: none */
 	int workers;
-	uint64_t max_age; /* of the newest backup, ms; 0: any */
+	uint64_t max_age; /* of the newest backup and ledger, ms; 0: any */
 };
 
 enum dr_verdict {
@@ -33,7 +33,8 @@ enum dr_verdict {
 
 /* One thing found.  What is not known is NULL. */
 struct dr_finding {
-	const char *what; /* "backup", "chain", "set", "store" or "file" */
+	/* "backup", "chain", "set", "store", "file", "wal" or "ledger" */
+	const char *what;
 	enum dr_verdict verdict;
 	const char *store, *set, *id;
 	const char *signer;
@@ -48,6 +49,7 @@ typedef int dr_verify_fn(void *, const struct dr_finding *, struct dr_err *);
 
 struct dr_verify_sum {
 	uint64_t backups, ok, bad, unknown, old, bytes;
+	uint64_t wal; /* objects of it read */
 };
 
 /*

@@ -66,8 +66,9 @@ digits(const char *s)
 
 int
 dr_pg_identify(PGconn *conn, char system_id[21], uint32_t *timeline,
-    struct dr_err *err)
+    uint64_t *lsn, struct dr_err *err)
 {
+	uint64_t at;
 	PGresult *res;
 	int rc = -1;
 
@@ -83,6 +84,10 @@ dr_pg_identify(PGconn *conn, char system_id[21], uint32_t *timeline,
 	memcpy(system_id, PQgetvalue(res, 0, 0),
 	    strlen(PQgetvalue(res, 0, 0)) + 1);
 	rc = take_timeline(res, 1, timeline, err);
+	if (rc == 0 && lsn != NULL) {
+		rc = dr_parse_lsn(PQgetvalue(res, 0, 2), &at, err);
+		*lsn = rc == 0 ? at : 0;
+	}
 
 out:
 	PQclear(res);

@@ -16,10 +16,11 @@
 #define DR_SLOT_LEN 32
 
 /*
- * IDENTIFY_SYSTEM.  SYSTEM_ID has 21 bytes.
+ * IDENTIFY_SYSTEM.  SYSTEM_ID has 21 bytes.  *LSN (may be NULL) is up to where
+ * WAL is flushed, or on a standby replayed.
  */
 int dr_pg_identify(PGconn *, char system_id[21], uint32_t *timeline,
-    struct dr_err *);
+    uint64_t *lsn, struct dr_err *);
 
 /*
  * Make a temporary physical slot of a random name that keeps WAL from now

@@ -32,6 +32,12 @@ PGconn *dr_pg_connect(const char *conninfo, bool replication, const char *app,
     const PGconn *same, struct dr_err *);
 
 /*
+ * Can CONNINFO be parsed, and may it be written down?  DR_EUSAGE where it
+ * cannot, or holds a password.
+ */
+int dr_pg_conninfo_ok(const char *conninfo, struct dr_err *);
+
+/*
  * Wait until the connection can be read, MS milliseconds at most (-1: no
  * limit), and take in what has come.  1 something came, 0 the time is over
  * (with TLS it may be over sooner: look whether something came, and call

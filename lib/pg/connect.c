@@ -344,3 +344,27 @@ out:
 	PQconninfoFree(given);
 	return a.conn;
 }
+
+int
+dr_pg_conninfo_ok(const char *conninfo, struct dr_err *err)
+{
+	PQconninfoOption *given, *o;
+	char *why = NULL;
+	int rc = 0;
+
+	if ((given = PQconninfoParse(conninfo, &why)) == NULL) {
+		PQfreemem(why);
+		return dr_err_set(err, DR_EUSAGE,
+		    "the connection string cannot be understood");
+	}
+	for (o = given; o->keyword != NULL; o++)
+		if (o->val != NULL && strchr(o->dispchar, '*') != NULL)
+			rc = dr_err_set(err, DR_EUSAGE,
+			    "the connection string holds a secret (%s)",
+			    o->keyword);
+	if (rc == -1)
+		dr_err_hint(err, "put a password into ~/.pgpass of the "
+		                 "server's user, or name a passfile");
+	PQconninfoFree(given);
+	return rc;
+}

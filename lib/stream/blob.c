@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/msg.h"
+#include "base/num.h"
 
 int
 dr_blob_pread(struct dr_blob *b, void *buf, size_t len, uint64_t off,
@@ -169,4 +171,37 @@ dr_blob_source(struct dr_blob *blob, struct dr_err *err)
 	s->source.ops = &blobsource_ops;
 	s->blob = blob;
 	return &s->source;
+}
+
+#define HASH_STEP (256U << 10)
+
+int
+dr_blob_sha256(struct dr_blob *blob, char hex[DR_SHA256_HEX],
+    struct dr_err *err)
+{
+	unsigned char digest[DR_SHA256_LEN];
+	struct dr_sha256 *h = NULL;
+	void *buf = NULL;
+	int rc = -1;
+
+	if ((h = dr_sha256_new(err)) == NULL)
+		return -1;
+	if ((buf = malloc(HASH_STEP)) == NULL) {
+		dr_err_sys(err, "cannot allocate a buffer");
+		goto out;
+	}
+	for (uint64_t at = 0, n; at < blob->size; at += n) {
+		n = blob->size - at < HASH_STEP ? blob->size - at : HASH_STEP;
+		if (dr_check_stop(err) == -1 ||
+		    dr_blob_pread(blob, buf, (size_t)n, at, err) == -1 ||
+		    dr_sha256_add(h, buf, (size_t)n, err) == -1)
+			goto out;
+	}
+	if ((rc = dr_sha256_end(h, digest, err)) == 0)
+		dr_hex(digest, sizeof(digest), hex);
+
+out:
+	free(buf);
+	dr_sha256_free(h);
+	return rc;
 }

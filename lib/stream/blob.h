@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "stream/source.h"
 
 struct dr_blob;
@@ -41,5 +42,8 @@ struct dr_blob *dr_blob_mem(const void *, size_t, struct dr_err *);
 
 /* The blob from its first byte to its last as a source; borrows the blob. */
 struct dr_source *dr_blob_source(struct dr_blob *, struct dr_err *);
+
+/* The SHA-256 of all of it, as hex; a stop signal ends it. */
+int dr_blob_sha256(struct dr_blob *, char[DR_SHA256_HEX], struct dr_err *);
 
 #endif /* !DR_STREAM_BLOB_H */

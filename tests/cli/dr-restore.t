@@ -33,6 +33,41 @@ status 2 '--same-timeline and --immediate' \
 status 2 '--same-timeline and an action' \
     dr-restore --target-action pause --same-timeline -D "$T/r" -
 status 2 'an unknown action' dr-restore --target-action x -D "$T/r" -
+for a in --immediate --latest --target-lsn=0/1 --target-xid=7 --target-name=x \
+    --target-time=2026-11-20T12:00:00Z --timeline=1 --target-action=pause; do
+	status 2 "--standby and $a" \
+	    dr-restore --standby host=x "$a" -D "$T/r" -
+	status 2 "--as-is and $a" dr-restore --as-is "$a" -D "$T/r" -
+	status 2 "--same-timeline and $a" \
+	    dr-restore --same-timeline "$a" -D "$T/r" -
+	case $a in
+	--imm* | --target-action*) continue ;;
+	esac
+	status 2 "$a and --immediate" \
+	    dr-restore --immediate "$a" -D "$T/r" -
+	case $a in
+	--timeline*) continue ;;
+	esac
+	status 2 "$a of a stream" dr-restore "$a" -D "$T/r" -
+	match '  with a hint' 'name the store' "$T/err"
+done
+status 2 'a time without a zone' \
+    dr-restore --target-time '2026-11-20 12:00:00' -D "$T/r" -
+status 2 'an LSN that is none' dr-restore --target-lsn 7 -D "$T/r" -
+status 2 'a transaction that is none' dr-restore --target-xid 2 -D "$T/r" -
+status 2 'no name' dr-restore --target-name '' -D "$T/r" -
+status 2 'a long name' dr-restore -D "$T/r" --target-name \
+    1234567890123456789012345678901234567890123456789012345678901234 -
+match 'says how long' '1 to 63' "$T/err"
+status 2 '--exclusive without a target' dr-restore --exclusive -D "$T/r" -
+status 2 '--exclusive with --latest' \
+    dr-restore --exclusive --latest -D "$T/r" -
+status 2 'no connection string' dr-restore --standby 'a b' -D "$T/r" -
+status 2 'a password in it' \
+    dr-restore --standby 'host=x password=geheim' -D "$T/r" -
+nomatch 'is not repeated' geheim "$T/err"
+status 2 '--standby and --same-timeline' \
+    dr-restore --standby host=x --same-timeline -D "$T/r" -
 status 2 'no workers' dr-restore -j 0 -D "$T/r" -
 ok 'nothing was made' test ! -e "$T/r"
 

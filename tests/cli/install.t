@@ -4,12 +4,15 @@
 need make mandoc
 
 ok "make install" make -s -C "$top" install DESTDIR="$T/dest" PREFIX=/usr
-(cd "$top" && ls cmd | sed 's/\.c$//') >"$T/want"
+(cd "$top" && ls cmd/*.c scripts/dr-* | sed 's|.*/||; s/\.c$//' | sort) \
+    >"$T/want"
 is "every tool is there" "$(ls "$T/dest/usr/bin")" "$(cat "$T/want")"
 while read -r t; do
 	"$T/dest/usr/bin/$t" --version >/dev/null || echo "$t"
 done <"$T/want" >"$T/bad"
 is "and runs from there" "$(cat "$T/bad")" ""
+is "so are the examples" "$(cd "$T/dest/usr/share/drtools" && ls */* | sort)" \
+    "$(cd "$top/scripts" && ls cron/* systemd/* | sort)"
 is "every page is there" \
     "$(cd "$T/dest/usr/share/man" && ls man*/* | sed 's|.*/||' | sort)" \
     "$(cd "$top/man" && ls | sort)"

@@ -25,7 +25,8 @@ options_of_page() {
 
 common='-audit -help -log -metrics-dir -progress -quiet -state -verbose -version q v'
 n=0
-for f in "$top"/cmd/*.c; do
+PATH=$PATH:$top/scripts
+for f in "$top"/cmd/*.c "$top"/scripts/dr-*; do
 	tool=${f##*/}
 	tool=${tool%.c}
 	page=$top/man/$tool.1

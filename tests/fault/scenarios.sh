@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # for the .t files
 scenarios='snap pack unpack seal unseal push pull list verify deep restore cluster
     key sign_key pack_pipe seal_pipe unseal_pipe push_pipe pull_pipe
-    exec stdin push_two audited'
+    exec stdin push_two audited wal_push wal_batch wal_ledger'
 
 fix=$T/fix
 mkdir "$fix" "$fix/tree" "$fix/tree/sub" || exit 1
@@ -21,6 +21,11 @@ dr-snap -o in.tar tree &&
 	dr-seal -R to -o s.age p.zst &&
 	mkdir store &&
 	dr-push -n t -k sign.key --no-signature --input s.age store || exit 1
+for i in 1 2 3; do
+	python3 "$top/tests/walseg.py" data 00000001000000000000000$i \
+	    segsize=2097152 && : >data/pg_wal/archive_status/00000001000000000000000$i.ready ||
+		exit 1
+done
 rm -rf "$DR_STATE" || exit 1
 dr-pack -o p.zst -f --stream in.tar && mv p.zst p.stream &&
 	dr-pack -o p.zst -f in.tar && dr-seal -R to --stream -o s.stream p.zst &&
@@ -35,6 +40,7 @@ export DR_STATE
 tool_of() {
 	case $1 in
 	key | sign_key) echo dr-key ;;
+	wal_*) echo dr-wal ;;
 	deep) echo dr-verify ;;
 	exec | stdin) echo dr-snap ;;
 	push_two | audited) echo dr-push ;;
@@ -346,6 +352,63 @@ whole_restore() {
 done_restore() {
 	[ ! -e R/.drtools-restore-incomplete ] &&
 		diff -qr --no-dereference "$fix/tree" R/tree
+}
+
+# WAL: what is in the store is whole.
+set_wal_push() {
+	mkdir store
+}
+wal_push() {
+	dr-wal push -n t -k "$fix/sign.key" -R "$fix/to" -s store "$@"
+}
+wal_object() {
+	echo "store/t/wal/7300000000000000001/00000001/00000001000000000000000$1.zst.age"
+}
+run_wal_push() {
+	wal_push "$fix/data/pg_wal/000000010000000000000001"
+}
+whole_wal_push() {
+	for i in 1 2 3; do
+		o=$(wal_object $i)
+		[ ! -e "$o" ] || age -d -i "$fix/id" "$o" | zstd -dcq |
+			cmp - "$fix/data/pg_wal/00000001000000000000000$i" ||
+			return 1
+	done
+	for l in store/t/wal/*/*/ledger-*.json; do
+		[ ! -e "$l" ] || minisign -Vq -p "$fix/sign.key.pub" \
+		    -m "$l" || return 1
+	done
+}
+done_wal_push() {
+	[ -e "$(wal_object 1)" ] && whole_wal_push
+}
+
+set_wal_batch() {
+	mkdir store
+}
+run_wal_batch() {
+	wal_push --batch "$fix/data/pg_wal/000000010000000000000001"
+}
+whole_wal_batch() {
+	whole_wal_push
+}
+done_wal_batch() {
+	done_wal_push
+}
+
+set_wal_ledger() {
+	mkdir store
+	run_wal_push
+}
+run_wal_ledger() {
+	dr-wal push --ledger -n t -k "$fix/sign.key" -s store
+}
+whole_wal_ledger() {
+	whole_wal_push
+}
+done_wal_ledger() {
+	whole_wal_push && ls store/t/wal/*/*/ledger-*.json &&
+		grep -q 000000010000000000000001.zst.age store/t/wal/*/*/ledger-*.json
 }
 
 # A cluster that is not whole has the mark, and no pg_control until the rest

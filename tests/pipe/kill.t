@@ -15,18 +15,22 @@ head -c 12000000 /dev/urandom >tree/noise
 DR_SET=t DR_STORE=$T/store
 export DR_SET DR_STORE
 
-# pipeline: start the four stages, each with its own pid in pids.
+# pipeline: start the four stages; their parent is $job, and dr-push's status
+# comes into the file st.
 pipeline() {
-	rm -f p1 p2 p3
-	mkfifo p1 p2 p3
-	dr-snap tree >p1 2>e1 &
-	s1=$!
-	dr-pack -j 2 <p1 >p2 2>e2 &
-	s2=$!
-	dr-seal -R to <p2 >p3 2>e3 &
-	s3=$!
-	dr-push store <p3 >o4 2>e4 &
-	s4=$!
+	rm -f st
+	{
+		dr-snap tree 2>e1 | dr-pack -j 2 2>e2 | dr-seal -R to 2>e3 |
+			dr-push store >o4 2>e4
+		echo $? >st
+	} &
+	job=$!
+}
+
+# ended: wait for it; its status.
+ended() {
+	wait $job
+	return "$(cat st)"
 }
 
 manifests() {
@@ -35,7 +39,7 @@ manifests() {
 
 began=$(date +%s%N)
 pipeline
-wait $s4
+ended
 is "the pipeline works" "$?" 0
 ms=$((($(date +%s%N) - began) * 12 / 10000000)) # a little more than it takes
 published=$(manifests)
@@ -47,18 +51,15 @@ while [ $run -lt "$runs" ]; do
 	set -- $(awk -v s="$seed$run" -v ms=$ms 'BEGIN {
 		srand(s)
 		split("KILL KILL TERM HUP", sig)
-		print int(rand() * 4) + 1, rand() * ms / 1000,
+		split("snap pack seal push", stage)
+		print stage[int(rand() * 4) + 1], rand() * ms / 1000,
 		    sig[int(rand() * 4) + 1]
 	}')
 	before=$(manifests)
 	pipeline
-	eval "victim=\$s$1"
 	sleep "$2"
-	kill -"$3" "$victim" 2>/dev/null
-	wait $s1
-	wait $s2
-	wait $s3
-	wait $s4
+	pkill -"$3" -P $job -x "dr-$1"
+	ended
 	st=$?
 	after=$(manifests)
 	case $st:$((after - before)) in
@@ -69,13 +70,13 @@ while [ $run -lt "$runs" ]; do
 	129:[12] | 137:[12] | 143:[12]) whole=$((whole + after - before)) ;;
 	*)
 		broken=$((broken + 1))
-		note "run $run: $3 to stage $1 after $2 s: dr-push $st," \
+		note "run $run: $3 to dr-$1 after $2 s: dr-push $st," \
 		    "$before manifests before, $after after: $(cat e4)"
 		;;
 	esac
 	if [ "$after" -gt 0 ] && ! dr-verify store >vout 2>verr; then
 		broken=$((broken + 1))
-		note "run $run: $3 to stage $1 after $2 s: $(cat vout verr)"
+		note "run $run: $3 to dr-$1 after $2 s: $(cat vout verr)"
 	fi
 	# Proving a long chain again and again would take up all the time.
 	if [ "$after" -ge 20 ]; then
@@ -87,7 +88,7 @@ note "$whole of $runs runs published"
 is "$runs kills publish nothing or a whole backup" "$broken" 0
 
 pipeline
-wait $s4
+ended
 is "and the next push goes through" "$?" 0
 status 0 "the whole store is intact" dr-verify store
 status 0 "down to every member" dr-verify --deep -i id store

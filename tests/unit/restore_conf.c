@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "flow/restore_command.h"
 #include "tests/tap.h"
 
 static const char *const names[] = { "port", "include", NULL };
@@ -63,8 +64,13 @@ auto_conf(const char *version, const char *text,
 		printf("# %s\n", err.msg);
 	(void)unlinkat(p.fd, "PG_VERSION", 0);
 	(void)unlinkat(p.fd, "postgresql.auto.conf", 0);
-	if (unlinkat(p.fd, "recovery.signal", 0) == -1 && !o->same_timeline)
-		printf("# no recovery.signal\n");
+	if (unlinkat(p.fd,
+	        o->recovery != NULL && o->recovery->standby != NULL
+	            ? "standby.signal"
+	            : "recovery.signal",
+	        0) == -1 &&
+	    !o->same_timeline)
+		printf("# no signal file\n");
 	(void)dr_place_done(&p, &err);
 	dr_place_close(&p);
 	(void)rmdir(dir);
@@ -108,7 +114,7 @@ autos(void)
 	free(t);
 	o.action = DR_ACT_PAUSE;
 	t = auto_conf("15\n", "hot_standby = off\n", &o);
-	OK(t != NULL && count(t, "hot_standby = on") == 1 &&
+	OK(t != NULL && count(t, "hot_standby = 'on'") == 1 &&
 	        count(t, "hot_standby") == 1,
 	    "a pause needs hot_standby");
 	free(t);
@@ -126,10 +132,134 @@ autos(void)
 	OK(t == NULL, "nonsense is refused");
 }
 
+/* Does T hold LINE, whole? */
+static bool
+has(const char *t, const char *line)
+{
+	size_t n = strlen(line);
+
+	for (; t != NULL && (t = strstr(t, line)) != NULL; t += n)
+		if (t[-1] == '\n' && t[n] == '\n')
+			return true;
+	return false;
+}
+
+static void
+recoveries(void)
+{
+	static const char *const targets[] = { "recovery_target_name",
+		"recovery_target_time", "recovery_target_xid",
+		"recovery_target_lsn", "recovery_target" };
+	static const struct {
+		struct dr_target t;
+		const char *last; /* of these, the one that counts */
+		const char *line;
+	} all[] = {
+		{ { .kind = DR_TARGET_NAME, .name = "it's\\" },
+		    "recovery_target_name", "'it''s\\\\'" },
+		{ { .kind = DR_TARGET_TIME, .time = 1795176000500000 },
+		    "recovery_target_time", "'2026-11-20 12:00:00.500000+00'" },
+		{ { .kind = DR_TARGET_XID, .xid = 4294967300 },
+		    "recovery_target_xid", "'4294967300'" },
+		{ { .kind = DR_TARGET_LSN, .lsn = 0x1abcdef00 },
+		    "recovery_target_lsn", "'1/ABCDEF00'" },
+		{ { .kind = DR_TARGET_IMMEDIATE }, "recovery_target",
+		    "'immediate'" },
+	};
+	struct dr_recovery r = { .timeline = "3", .command = "get %f %p" };
+	struct dr_restore_opts o = { .action = DR_ACT_PROMOTE, .recovery = &r };
+	char line[128];
+	char *t;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		bool order = true;
+
+		r.target = all[i].t;
+		t = auto_conf("15\n", "recovery_target_xid = 9\n", &o);
+		(void)snprintf(line, sizeof(line), "%s = %s", all[i].last,
+		    all[i].line);
+		OK(has(t, line), all[i].last);
+		for (size_t k = 0; t != NULL && k < 5; k++) {
+			char empty[64];
+
+			(void)snprintf(empty, sizeof(empty), "%s = ''",
+			    targets[k]);
+			if (strcmp(targets[k], all[i].last) != 0 &&
+			    (!has(t, empty) ||
+			        strstr(t, empty) > strstr(t, line)))
+				order = false;
+		}
+		OK(order, "the others are empty and come before it");
+		free(t);
+	}
+	r.target = (struct dr_target){ .kind = DR_TARGET_LATEST };
+	t = auto_conf("15\n", "", &o);
+	OK(has(t, "recovery_target = ''") &&
+	        has(t, "recovery_target_timeline = '3'") &&
+	        has(t, "restore_command = 'get %f %p'") &&
+	        has(t, "recovery_target_inclusive = 'on'"),
+	    "to the end of the WAL");
+	free(t);
+	r.target.exclusive = true;
+	t = auto_conf("15\n", "", &o);
+	OK(has(t, "recovery_target_inclusive = 'off'"), "exclusive");
+	free(t);
+
+	r.standby = "host=p passfile='/x y'";
+	r.timeline = "latest";
+	t = auto_conf("15\n", "hot_standby = off\narchive_mode = on\n", &o);
+	OK(has(t, "primary_conninfo = 'host=p passfile=''/x y'''") &&
+	        has(t, "recovery_target_timeline = 'latest'") &&
+	        has(t, "recovery_target_lsn = ''") &&
+	        has(t, "primary_slot_name = ''") &&
+	        has(t, "archive_mode = 'off'") &&
+	        strstr(t, "hot_standby = off") != NULL &&
+	        strstr(t, "recovery_target_action") == NULL,
+	    "a standby");
+	free(t);
+	o.as_is = true;
+	t = auto_conf("15\n", "work_mem = 1\narchive_mode = on\n", &o);
+	OK(t != NULL && strstr(t, "archive_mode = on") != NULL &&
+	        count(t, "archive_mode") == 1 &&
+	        count(t, "archive_command") == 0,
+	    "as it is: it may archive");
+	free(t);
+}
+
+static bool
+becomes(int (*fn)(struct dr_buf *, const char *, struct dr_err *),
+    const char *word, const char *want)
+{
+	struct dr_buf out = { .max = 256 };
+	struct dr_err err = { 0 };
+	bool same = fn(&out, word, &err) == 0 && strcmp(out.data, want) == 0;
+
+	if (!same)
+		printf("# %s\n", out.data);
+	dr_buf_free(&out);
+	return same;
+}
+
+static void
+words(void)
+{
+	OK(becomes(dr_command_word, "/a/b-c_d.e:1", "/a/b-c_d.e:1"),
+	    "a plain word stays");
+	OK(becomes(dr_command_word, "", "''"), "an empty one");
+	OK(becomes(dr_command_word, "a b$(c)", "'a b$(c)'"), "blanks");
+	OK(becomes(dr_command_word, "it's", "'it'\\''s'"), "a quote");
+	OK(becomes(dr_command_word, "100%p", "'100%%p'"),
+	    "what the server would replace");
+	OK(becomes(dr_conf_value, "a'b\\c\nd", "'a''b\\\\c\\nd'"),
+	    "a value for the configuration");
+}
+
 int
 main(void)
 {
 	lines();
 	autos();
+	recoveries();
+	words();
 	return DONE();
 }

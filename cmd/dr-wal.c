@@ -1,0 +1,287 @@
+/*
+ * dr-wal - archive write-ahead log, and fetch it (see dr-wal(1)).
+ *
+ * Each verb has its table of options and a function that runs it; to add
+ * one, write these two and name them in verbs[].
+ */
+#include <stddef.h>
+
+#include "base/msg.h"
+#include "base/opt.h"
+#include "crypt/secret.h"
+#include "flow/sealing.h"
+#include "flow/stores.h"
+#include "flow/walget.h"
+#include "flow/walpush.h"
+#include "flow/walreceive.h"
+
+/* --- push ------------------------------------------------------------------ */
+
+static struct {
+	struct dr_walpush_opts o;
+	struct dr_strs stores, recipients, recipient_files;
+	int require, cipher;
+	bool ledger;
+} push;
+
+static const struct dr_opt push_opts[] = {
+	{ "set", 'n', DR_OPT_STR, &push.o.ship.set, 0, 0, "SET",
+	    "store it in SET", "DR_SET" },
+	{ "store", 's', DR_OPT_LIST, &push.stores, 0, 0, "STORE",
+	    "store it in STORE (DR_STORE)", NULL },
+	{ "require", 0, DR_OPT_INT, &push.require, 1, DR_SHIP_STORES, "N",
+	    "succeed when N stores have it (all)", NULL },
+	{ "recipients-file", 'R', DR_OPT_LIST, &push.recipient_files, 0, 0,
+	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
+	{ "recipient", 'r', DR_OPT_LIST, &push.recipients, 0, 0, "RECIPIENT",
+	    "seal to RECIPIENT", NULL },
+	{ "cipher", 0, DR_OPT_CHOICE, &push.cipher, 0, 0, "age|aes-256-gcm",
+	    "format to seal in (age)", "DR_CIPHER" },
+	{ "sign-key", 'k', DR_OPT_STR, &push.o.ship.sign_key, 0, 0, "FILE",
+	    "sign with FILE (STATE/sign.key, made at first use)",
+	    "DR_SIGN_KEY" },
+	{ "batch", 0, DR_OPT_FLAG, &push.o.batch, 0, 0, NULL,
+	    "store the next files that wait, too", NULL },
+	{ "queue-max", 0, DR_OPT_SIZE, &push.o.queue_max, 0, 0, "SIZE",
+	    "warn when more than SIZE of WAL waits", NULL },
+	{ "ledger", 0, DR_OPT_FLAG, &push.ledger, 0, 0, NULL,
+	    "write the ledger that is due, and store no file", NULL },
+	{ 0 },
+};
+
+static const struct dr_cmd push_cmd = { "dr-wal push",
+	"[-n SET] [-s STORE]... [--require N] [-R FILE]... [-k FILE]\n"
+	"           [--batch] [--queue-max SIZE] PATH | --ledger",
+	"Store a file of WAL, as archive_command.",
+	"archive_command = 'dr-wal push -n main -s /backup "
+	"-R /etc/dr/recipients %p'\n",
+	push_opts };
+
+static int
+run_push(int argc, char **argv, struct dr_err *err)
+{
+	struct dr_ship_opts *s = &push.o.ship;
+	struct dr_recipients *to = NULL;
+	int rc = -1;
+
+	if (argc != (push.ledger ? 0 : 1)) {
+		dr_err_set(err, DR_EUSAGE, "push: %s",
+		    argc == 0      ? "no file is named"
+		    : !push.ledger ? "more than one file is named"
+		                   : "--ledger stores no file");
+		return dr_err_hint(err, "try 'dr-wal push --help'");
+	}
+	if (dr_set_named(s->set, err) == -1 ||
+	    (push.stores.n == 0 &&
+	        dr_stores_named(0, NULL, &push.stores, err) == -1) ||
+	    (!push.ledger && (to = dr_recipients_gather(&push.recipients,
+	                          &push.recipient_files, err)) == NULL))
+		goto out;
+	s->stores = push.stores.v;
+	s->nstores = push.stores.n;
+	s->require = (size_t)push.require;
+	s->state = dr_common.state;
+	s->recipients = to;
+	s->cipher = push.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
+	s->ledger_ms = 60000;
+	rc = push.ledger ? dr_walpush_ledger(&push.o, err)
+	                 : dr_walpush(&push.o, argv[0], err);
+
+out:
+	dr_recipients_free(to);
+	dr_strs_free(&push.stores);
+	dr_strs_free(&push.recipients);
+	dr_strs_free(&push.recipient_files);
+	return rc;
+}
+
+/* --- receive --------------------------------------------------------------- */
+
+static struct {
+	struct dr_wal_receive_opts o;
+	struct dr_strs recipients, recipient_files;
+	int require, cipher;
+} receive = { .o = { .interval = 1000, .shutdown_timeout = 10000 } };
+
+static const struct dr_opt receive_opts[] = {
+	{ "set", 'n', DR_OPT_STR, &receive.o.set, 0, 0, "SET",
+	    "store it in SET", "DR_SET" },
+	{ "conninfo", 'd', DR_OPT_STR, &receive.o.conninfo, 0, 0, "CONNINFO",
+	    "connect so (the PG* environment)", NULL },
+	{ "slot", 0, DR_OPT_STR, &receive.o.slot, 0, 0, "NAME",
+	    "the replication slot that keeps WAL until it is stored", NULL },
+	{ "create-slot", 0, DR_OPT_FLAG, &receive.o.create_slot, 0, 0, NULL,
+	    "make the slot where it is missing or invalid", NULL },
+	{ "interval", 0, DR_OPT_MSEC, &receive.o.interval, 0, 0, "D",
+	    "store new WAL this often (1s)", NULL },
+	{ "shutdown-timeout", 0, DR_OPT_MSEC, &receive.o.shutdown_timeout, 0, 0,
+	    "D", "how long an end may take (10s)", NULL },
+	{ "require", 0, DR_OPT_INT, &receive.require, 1, DR_SHIP_STORES, "N",
+	    "WAL counts as stored when N stores have it (all)", NULL },
+	{ "recipients-file", 'R', DR_OPT_LIST, &receive.recipient_files, 0, 0,
+	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
+	{ "recipient", 'r', DR_OPT_LIST, &receive.recipients, 0, 0, "RECIPIENT",
+	    "seal to RECIPIENT", NULL },
+	{ "cipher", 0, DR_OPT_CHOICE, &receive.cipher, 0, 0, "age|aes-256-gcm",
+	    "format to seal in (age)", "DR_CIPHER" },
+	{ "sign-key", 'k', DR_OPT_STR, &receive.o.sign_key, 0, 0, "FILE",
+	    "sign with FILE (STATE/sign.key, made at first use)",
+	    "DR_SIGN_KEY" },
+	{ 0 },
+};
+
+static const struct dr_cmd receive_cmd = { "dr-wal receive",
+	"[-n SET] [-d CONNINFO] --slot NAME [--create-slot] [--interval D]\n"
+	"           [--shutdown-timeout D] [--require N] [-R FILE]... "
+	"[-k FILE] STORE...",
+	"Receive WAL from a server as it is written, and store it.",
+	"dr-wal receive -n main -d service=main --slot drtools --create-slot "
+	"-R /etc/dr/recipients /backup\n",
+	receive_opts };
+
+static int
+run_receive(int argc, char **argv, struct dr_err *err)
+{
+	struct dr_wal_receive_opts *o = &receive.o;
+	struct dr_strs stores = { NULL, 0 };
+	struct dr_recipients *to = NULL;
+	int rc = -1;
+
+	if (dr_set_named(o->set, err) == -1 ||
+	    dr_stores_named(argc, argv, &stores, err) == -1 ||
+	    (to = dr_recipients_gather(&receive.recipients,
+	         &receive.recipient_files, err)) == NULL)
+		goto out;
+	o->stores = stores.v;
+	o->nstores = stores.n;
+	o->require = (size_t)receive.require;
+	o->state = dr_common.state;
+	o->recipients = to;
+	o->cipher = receive.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
+	rc = dr_wal_receive(o, err);
+
+out:
+	dr_recipients_free(to);
+	dr_strs_free(&stores);
+	dr_strs_free(&receive.recipients);
+	dr_strs_free(&receive.recipient_files);
+	return rc;
+}
+
+/* --- get ------------------------------------------------------------------- */
+
+static struct {
+	struct dr_walget_opts o;
+	struct dr_strs stores;
+	const char *system_id;
+	enum dr_walget_status status;
+} get = { .status = DR_WALGET_FAILED };
+
+static const struct dr_opt get_opts[] = {
+	{ "set", 'n', DR_OPT_STR, &get.o.set, 0, 0, "SET", "read from SET",
+	    "DR_SET" },
+	{ "store", 's', DR_OPT_LIST, &get.stores, 0, 0, "STORE",
+	    "read from STORE; several are tried in order (DR_STORE)", NULL },
+	{ "identity", 'i', DR_OPT_LIST, &get.o.identities, 0, 0, "FILE",
+	    "open with the identities in FILE; may be repeated",
+	    "DR_IDENTITY" },
+	{ "identity-command", 0, DR_OPT_STR, &get.o.identity_command, 0, 0,
+	    "CMD", "open with the identities that CMD prints",
+	    "DR_IDENTITY_COMMAND" },
+	{ "passphrase-file", 0, DR_OPT_STR, &get.o.passphrase_file, 0, 0,
+	    "FILE", "read the identity's passphrase from FILE", NULL },
+	{ "verify-key", 'K', DR_OPT_STR, &get.o.verify_key, 0, 0, "FILE",
+	    "public keys to trust (STATE/sign.key.pub)", "DR_VERIFY_KEY" },
+	{ "no-signature", 0, DR_OPT_FLAG, &get.o.no_signature, 0, 0, NULL,
+	    "replay what anybody may have written", NULL },
+	{ "timeout", 0, DR_OPT_MSEC, &get.o.timeout_ms, 0, 0, "D",
+	    "fail after D (60s; with --standby 2s)", NULL },
+	{ "standby", 0, DR_OPT_FLAG, &get.o.standby, 0, 0, NULL,
+	    "failures are to be tried again: status 1", NULL },
+	{ "system-id", 0, DR_OPT_STR, &get.system_id, 0, 0, "N",
+	    "system identifier of the cluster (that of the data directory)",
+	    NULL },
+	{ 0 },
+};
+
+static const struct dr_cmd get_cmd = { "dr-wal get",
+	"[-n SET] [-s STORE]... [-i FILE]... [-K FILE]\n"
+	"           [--timeout D] [--standby] NAME DEST",
+	"Fetch a file of WAL, as restore_command.",
+	"restore_command = 'dr-wal get -n main -s /backup -i /etc/dr/key "
+	"-K /etc/dr/sign.pub %f %p'\n",
+	get_opts };
+
+static int
+run_get(int argc, char **argv, struct dr_err *err)
+{
+	int rc = -1;
+
+	if (argc != 2) {
+		dr_err_set(err, DR_EUSAGE, "get: %s",
+		    argc < 2 ? "a name and a destination are needed"
+		             : "more than a name and a destination");
+		return dr_err_hint(err, "try 'dr-wal get --help'");
+	}
+	if (dr_set_named(get.o.set, err) == -1 ||
+	    (get.stores.n == 0 &&
+	        dr_stores_named(0, NULL, &get.stores, err) == -1) ||
+	    (get.system_id != NULL &&
+	        dr_walget_number(get.system_id, &get.o.system_id, err) == -1))
+		goto out;
+	get.o.stores = get.stores.v;
+	get.o.nstores = get.stores.n;
+	get.o.state = dr_common.state;
+	get.o.name = argv[0];
+	get.o.dest = argv[1];
+	get.status = dr_walget(&get.o, err);
+	rc = get.status == DR_WALGET_DONE ? 0 : -1;
+
+out:
+	dr_strs_free(&get.stores);
+	dr_strs_free(&get.o.identities);
+	return rc;
+}
+
+/* A server would take a 2 for "there is no such file". */
+static int
+get_ended(int cause)
+{
+	(void)cause;
+	return (int)get.status;
+}
+
+/* --- all verbs ------------------------------------------------------------- */
+
+static const struct verb {
+	const struct dr_cmd *cmd;
+	/* With the operands. */
+	int (*run)(int argc, char **argv, struct dr_err *);
+	int (*ended)(int cause); /* its own exit status; or NULL */
+} verbs[] = {
+	{ &push_cmd, run_push, NULL },
+	{ &receive_cmd, run_receive, NULL },
+	{ &get_cmd, run_get, get_ended },
+};
+
+#define VERBS ((int)(sizeof(verbs) / sizeof(*verbs)))
+
+int
+main(int argc, char **argv)
+{
+	static const struct dr_cmd tool = { "dr-wal", "COMMAND [ARG]...",
+		"Archive write-ahead log, and fetch it.", "", NULL };
+	const struct dr_cmd *list[VERBS];
+	struct dr_err err = { 0 };
+	int v, n;
+
+	for (int i = 0; i < VERBS; i++)
+		list[i] = verbs[i].cmd;
+	dr_main_begin(tool.name);
+	if ((v = dr_opt_verb(&tool, list, VERBS, argc, argv, &err)) != -1 &&
+	    (n = dr_opt_parse(verbs[v].cmd, argc - 1, argv + 1, &err)) != -1 &&
+	    dr_crypt_init(&err) == 0)
+		(void)verbs[v].run(argc - 1 - n, argv + 1 + n, &err);
+	n = dr_main_end(&err);
+	return v != -1 && verbs[v].ended != NULL ? verbs[v].ended(n) : n;
+}

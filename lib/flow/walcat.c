@@ -1,0 +1,465 @@
+#include "flow/walcat.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/num.h"
+#include "flow/catalogue.h"
+#include "flow/walcat_int.h"
+#include "flow/walobj.h"
+
+/* --- small things --------------------------------------------------------------- */
+
+int
+dr_walcat_fault(struct dr_walcat_run *r, struct dr_err *err, const char *fmt,
+    ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->out->faults++;
+	(void)dr_err_set(&r->out->bad, DR_EDATA, "%s", text);
+	return r->report == NULL ? 0 : r->report(r->arg, text, err);
+}
+
+/* Room for one more after N of SIZE bytes each, doubling. */
+static void *
+grow(void *v, size_t n, size_t size)
+{
+	if ((n & (n - 1)) != 0)
+		return v;
+	return reallocarray(v, n == 0 ? 1 : 2 * n, size);
+}
+
+static void
+entry_wipe(struct dr_wal_entry *e)
+{
+	struct dr_wal_hash *h;
+
+	while ((h = e->other) != NULL) {
+		e->other = h->next;
+		free(h);
+	}
+	free(e->object);
+}
+
+bool
+dr_wal_entry_is(const struct dr_wal_entry *e, uint64_t size,
+    const char sha256[DR_SHA256_HEX])
+{
+	const struct dr_wal_hash *h;
+
+	if (!e->vouched)
+		return false;
+	if (e->size == size && strcmp(e->sha256, sha256) == 0)
+		return true;
+	for (h = e->other; h != NULL; h = h->next)
+		if (h->size == size && strcmp(h->sha256, sha256) == 0)
+			return true;
+	return false;
+}
+
+/* Where it lies in the log.  0: no WAL object. */
+static int
+locate(const struct dr_walcat_run *r, const char *object,
+    struct dr_wal_entry *e)
+{
+	uint32_t size = r->out->segsize;
+	struct dr_wal_id id;
+	enum dr_cipher cipher;
+	uint64_t start = 0;
+
+	memset(e, 0, sizeof(*e));
+	if (dr_wal_object_parse(r->set, object, &id, &cipher) == 0 ||
+	    id.system_id != r->out->system_id)
+		return 0;
+	e->kind = id.file.kind;
+	e->tli = id.file.tli;
+	if (e->kind == DR_WAL_HISTORY)
+		return 1;
+	/* A name of another segment size holds no location here. */
+	if (!dr_wal_start(&id.file, size, &start) ||
+	    (id.increment && id.to > size))
+		return 1;
+	e->from = e->to = start;
+	if (e->kind == DR_WAL_BACKUP)
+		e->from = e->to = start + id.file.offset;
+	else if (id.increment) {
+		e->from += id.from;
+		e->to += id.to;
+	} else
+		e->to += size;
+	return 1;
+}
+
+/* --- the listing ------------------------------------------------------------------ */
+
+static int
+note(void *arg, const struct dr_object *obj, struct dr_err *err)
+{
+	struct dr_walcat_run *r = arg;
+	struct dr_walcat *out = r->out;
+	const char *slash = strrchr(obj->name, '/');
+	struct dr_ledger named;
+	struct dr_wal_entry e, *more;
+	char **names;
+
+	if (slash != NULL && dr_ledger_name_parse(slash + 1, &named) == 1) {
+		if ((names = grow(r->ledger, r->ledgers, sizeof(*names))) ==
+		    NULL)
+			return dr_err_sys(err, "cannot list the ledgers");
+		r->ledger = names;
+		if ((names[r->ledgers] = dr_fmt(err, "%s", obj->name)) == NULL)
+			return -1;
+		r->ledgers++;
+		return 0;
+	}
+	if (locate(r, obj->name, &e) == 0)
+		return 0;
+	e.size = obj->size;
+	e.time = obj->mtime;
+	e.listed = true;
+	if ((more = grow(out->entry, out->entries, sizeof(*more))) == NULL)
+		return dr_err_sys(err, "cannot list the WAL");
+	out->entry = more;
+	if ((e.object = dr_fmt(err, "%s", obj->name)) == NULL)
+		return -1;
+	more[out->entries++] = e;
+	return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct dr_wal_entry *x = a, *y = b;
+
+	return strcmp(x->object, y->object);
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct dr_wal_entry *x = a, *y = b;
+
+	if (x->tli != y->tli)
+		return x->tli < y->tli ? -1 : 1;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return strcmp(x->object, y->object);
+}
+
+/* --- ledgers ------------------------------------------------------------------------- */
+
+static int
+add_hash(struct dr_wal_entry *e, const struct dr_ledger *l,
+    const struct dr_ledger_object *o, struct dr_err *err)
+{
+	struct dr_wal_hash *h;
+
+	if (!e->vouched) {
+		e->vouched = true;
+		e->size = o->size;
+		e->time = l->time;
+		memcpy(e->sha256, o->sha256, sizeof(e->sha256));
+		return 0;
+	}
+	if (l->time < e->time)
+		e->time = l->time;
+	if (dr_wal_entry_is(e, o->size, o->sha256))
+		return 0;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		return dr_err_sys(err, "cannot list the WAL");
+	h->size = o->size;
+	memcpy(h->sha256, o->sha256, sizeof(h->sha256));
+	h->next = e->other;
+	e->other = h;
+	return 0;
+}
+
+/* The first LISTED entries are sorted by name; what is not there follows. */
+static int
+vouch(struct dr_walcat_run *r, size_t listed, const struct dr_ledger *l,
+    const struct dr_ledger_object *o, const char *name, struct dr_err *err)
+{
+	struct dr_walcat *out = r->out;
+	struct dr_wal_entry e, *at, *more;
+	char *prefix, *object = NULL;
+	int rc = -1;
+
+	if ((prefix = dr_wal_prefix(r->set, l->system_id, l->tli, err)) ==
+	        NULL ||
+	    (object = dr_fmt(err, "%s%s", prefix, o->name)) == NULL)
+		goto out;
+	if (locate(r, object, &e) == 0) {
+		rc = dr_walcat_fault(r, err, "\"%s\" names \"%s\", no WAL",
+		    name, object);
+		goto out;
+	}
+	e.object = object;
+	at = listed == 0 ? NULL
+	                 : bsearch(&e, out->entry, listed, sizeof(e), by_name);
+	if (at == NULL) {
+		more = grow(out->entry, out->entries, sizeof(*more));
+		if (more == NULL) {
+			dr_err_sys(err, "cannot list the WAL");
+			goto out;
+		}
+		out->entry = more;
+		at = &more[out->entries++];
+		*at = e;
+		object = NULL; /* its own now */
+	}
+	rc = add_hash(at, l, o, err);
+
+out:
+	free(prefix);
+	free(object);
+	return rc;
+}
+
+/* Sort them; one that is missing may have been named more than once. */
+static int
+settle(struct dr_walcat *c, struct dr_err *err)
+{
+	size_t n = 0;
+
+	if (c->entries > 1)
+		qsort(c->entry, c->entries, sizeof(*c->entry), by_place);
+	for (size_t i = 0; i < c->entries; i++) {
+		struct dr_wal_entry *e = &c->entry[i], *last;
+		struct dr_ledger l = { .time = e->time };
+		struct dr_ledger_object o = { NULL, e->size, "" };
+
+		last = n == 0 ? NULL : &c->entry[n - 1];
+		if (last == NULL || strcmp(last->object, e->object) != 0) {
+			c->entry[n++] = *e;
+			continue;
+		}
+		memcpy(o.sha256, e->sha256, sizeof(o.sha256));
+		if (add_hash(last, &l, &o, err) == -1) {
+			/* So that each is freed once. */
+			memmove(&c->entry[n], e, (c->entries - i) * sizeof(*e));
+			c->entries -= i - n;
+			return -1;
+		}
+		entry_wipe(e);
+	}
+	c->entries = n;
+	return 0;
+}
+
+/* Does it belong where it lies?  Else why not. */
+static const char *
+misplaced(const struct dr_walcat_run *r, const struct dr_ledger *l,
+    const char *name, const char *signer)
+{
+	const char *last = strrchr(name, '/') + 1;
+	struct dr_ledger says = { .n = 0 };
+	struct dr_err ignored = { 0 };
+	char *prefix;
+	bool here;
+
+	if (strcmp(l->set, r->set) != 0)
+		return "is of another set";
+	if (l->system_id != r->out->system_id)
+		return "is of another system id";
+	if (dr_ledger_name_parse(last, &says) == 0 || says.n != l->n)
+		return "has another number than its name";
+	if (strcmp(says.signer, l->signer) != 0 ||
+	    (signer[0] != '\0' && strcmp(signer, l->signer) != 0))
+		return "names another signer than its own";
+	if (says.time != l->time - l->time % 1000000)
+		return "has another time than its name";
+	prefix = dr_wal_prefix(r->set, l->system_id, l->tli, &ignored);
+	here = prefix != NULL && strncmp(prefix, name, strlen(prefix)) == 0 &&
+	       strlen(prefix) == (size_t)(last - name);
+	free(prefix);
+	return here ? NULL : "is of another timeline";
+}
+
+static int
+believe(struct dr_walcat_run *r, size_t listed, const char *name,
+    const struct dr_ledger *l, const char *sha256, struct dr_err *err)
+{
+	struct dr_walcat *out = r->out;
+	struct dr_wal_link *link;
+	struct dr_ledger_gap *gap;
+
+	if ((link = grow(out->link, out->links, sizeof(*link))) == NULL)
+		return dr_err_sys(err, "cannot list the ledgers");
+	out->link = link;
+	link += out->links;
+	memset(link, 0, sizeof(*link));
+	memcpy(link->signer, l->signer, sizeof(link->signer));
+	memcpy(link->sha256, sha256, sizeof(link->sha256));
+	memcpy(link->prev_sha256, l->prev_sha256, sizeof(link->prev_sha256));
+	link->n = l->n;
+	link->time = l->time;
+	if (l->time > out->newest)
+		out->newest = l->time;
+	if ((link->name = dr_fmt(err, "%s", name)) == NULL)
+		return -1;
+	out->links++;
+	if (l->prev_name != NULL &&
+	    (link->prev_name = dr_fmt(err, "%s", l->prev_name)) == NULL)
+		return -1;
+	for (size_t i = 0; i < l->objects; i++)
+		if (vouch(r, listed, l, &l->object[i], name, err) == -1)
+			return -1;
+	for (size_t i = 0; i < l->gaps; i++) {
+		gap = grow(out->gap, out->gaps, sizeof(*gap));
+		if (gap == NULL)
+			return dr_err_sys(err, "cannot list the gaps");
+		out->gap = gap;
+		gap[out->gaps] = l->gap[i];
+		gap[out->gaps].store = dr_fmt(err, "%s", l->gap[i].store);
+		if (gap[out->gaps].store == NULL)
+			return -1;
+		out->gaps++;
+	}
+	return 0;
+}
+
+static int
+read_ledger(struct dr_walcat_run *r, size_t listed, const char *name,
+    struct dr_err *err)
+{
+	char *text = NULL, *sig = NULL, signer[DR_KEYID_HEX];
+	char sha256[DR_SHA256_HEX];
+	struct dr_err why = { 0 };
+	struct dr_ledger l = { .n = 0 };
+	size_t len, sig_len;
+	const char *wrong;
+	int rc;
+
+	rc = dr_signed_read(r->store, name, DR_LEDGER_MAX, r->keys, &text, &len,
+	    &sig, &sig_len, signer, &why);
+	if (rc == 0)
+		dr_err_set(&why, DR_EDATA, "\"%s\" is gone", name);
+	if (rc == 1 && dr_ledger_parse(text, len, name, &l, &why) == 0 &&
+	    (wrong = misplaced(r, &l, name, signer)) != NULL)
+		dr_err_set(&why, DR_EDATA, "\"%s\" %s", name, wrong);
+	/* A store that is away makes no ledger bad. */
+	if (why.cause != DR_OK && why.cause != DR_EDATA) {
+		*err = why;
+		rc = -1;
+	} else if (why.cause == DR_EDATA)
+		rc = dr_walcat_fault(r, err, "%s", why.msg);
+	else if ((rc = dr_sha256_hex(text, len, sha256, err)) == 0)
+		rc = believe(r, listed, name, &l, sha256, err);
+	dr_ledger_wipe(&l);
+	free(text);
+	free(sig);
+	return rc;
+}
+
+/* --- the whole ------------------------------------------------------------------------- */
+
+int
+dr_walcat_read(struct dr_store *store, const char *set, uint64_t system_id,
+    uint32_t segsize, const struct dr_verify_keys *keys,
+    int (*report)(void *, const char *, struct dr_err *), void *arg,
+    struct dr_walcat *out, struct dr_err *err)
+{
+	struct dr_walcat_run r = { .store = store,
+		.set = set,
+		.keys = keys,
+		.report = report,
+		.arg = arg,
+		.out = out };
+	char *prefix = NULL;
+	size_t listed;
+	int rc = -1;
+
+	memset(out, 0, sizeof(*out));
+	out->system_id = system_id;
+	out->segsize = segsize;
+	if ((prefix = dr_wal_prefix(set, system_id, 0, err)) == NULL ||
+	    dr_store_list(store, prefix, note, &r, err) == -1)
+		goto out;
+	if (out->entries > 1)
+		qsort(out->entry, out->entries, sizeof(*out->entry), by_name);
+	listed = out->entries;
+	for (size_t i = 0; i < r.ledgers; i++)
+		if (read_ledger(&r, listed, r.ledger[i], err) == -1)
+			goto out;
+	if (settle(out, err) == -1 || dr_walcat_chain(&r, err) == -1 ||
+	    dr_walcat_maps(out, err) == -1)
+		goto out;
+	rc = 0;
+
+out:
+	for (size_t i = 0; i < r.ledgers; i++)
+		free(r.ledger[i]);
+	free(r.ledger);
+	free(prefix);
+	if (rc == -1)
+		dr_walcat_free(out);
+	return rc;
+}
+
+void
+dr_walcat_free(struct dr_walcat *c)
+{
+	for (size_t i = 0; i < c->entries; i++)
+		entry_wipe(&c->entry[i]);
+	for (size_t i = 0; i < c->timelines; i++) {
+		dr_walmap_free(&c->timeline[i].map);
+		dr_walmap_free(&c->timeline[i].vouched);
+	}
+	for (size_t i = 0; i < c->gaps; i++)
+		free(c->gap[i].store);
+	for (size_t i = 0; i < c->links; i++) {
+		free(c->link[i].name);
+		free(c->link[i].prev_name);
+	}
+	free(c->entry);
+	free(c->timeline);
+	free(c->gap);
+	free(c->link);
+	memset(c, 0, sizeof(*c));
+}
+
+struct systems {
+	int (*fn)(void *, uint64_t, struct dr_err *);
+	void *arg;
+};
+
+static int
+system_named(void *arg, const char *name, struct dr_err *err)
+{
+	const struct systems *s = arg;
+	uint64_t id = 0;
+	size_t n = strspn(name, "0123456789");
+
+	if (n == 0 || n > 20 || name[n] != '\0' || name[0] == '0')
+		return 0;
+	for (; *name != '\0'; name++) {
+		unsigned d = (unsigned)(*name - '0');
+
+		if (id > (UINT64_MAX - d) / 10)
+			return 0;
+		id = id * 10 + d;
+	}
+	return s->fn(s->arg, id, err);
+}
+
+int
+dr_walcat_systems(struct dr_store *store, const char *set,
+    int (*fn)(void *, uint64_t, struct dr_err *), void *arg, struct dr_err *err)
+{
+	struct systems s = { fn, arg };
+	char *prefix = dr_fmt(err, "%s/wal/", set);
+	int rc = -1;
+
+	if (prefix != NULL)
+		rc = dr_store_dirs(store, prefix, system_named, &s, err);
+	free(prefix);
+	return rc;
+}

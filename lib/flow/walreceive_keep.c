@@ -1,0 +1,155 @@
+/* What the receiver keeps on this host, and what it tells systemd. */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/num.h"
+#include "flow/walreceive_int.h"
+
+#define KEEP_MAX (1U << 20)
+
+char *
+dr_recv_state_path(const struct dr_wal_receive_opts *o, uint64_t system_id,
+    struct dr_err *err)
+{
+	return dr_fmt(err, "%s/sets/%s/receive-%s-%llu.json", o->state, o->set,
+	    o->slot, (unsigned long long)system_id);
+}
+
+static bool
+entry(const json_t *e, const char *url, struct dr_recv_pos *pos)
+{
+	const json_t *tli = json_object_get(e, "timeline");
+	const char *u = json_string_value(json_object_get(e, "store"));
+	const char *lsn = json_string_value(json_object_get(e, "lsn"));
+	struct dr_err odd = { 0 };
+
+	if (u == NULL || strcmp(u, url) != 0 || lsn == NULL ||
+	    !json_is_integer(tli) || json_integer_value(tli) <= 0 ||
+	    json_integer_value(tli) > UINT32_MAX ||
+	    dr_parse_lsn(lsn, &pos->lsn, &odd) == -1)
+		return false;
+	pos->tli = (uint32_t)json_integer_value(tli);
+	return true;
+}
+
+int
+dr_recv_state_get(const char *path, const char *url, struct dr_recv_pos *pos,
+    struct dr_err *err)
+{
+	struct dr_err why = { 0 };
+	json_t *json, *e;
+	size_t len, i;
+	int rc = 0;
+	char *text;
+
+	if ((text = dr_file_get(path, KEEP_MAX, &len, &why)) == NULL) {
+		if (errno == ENOENT)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	free(text);
+	if (!json_is_object(json)) {
+		json_decref(json);
+		dr_err_set(err, DR_EFAIL, "\"%s\" is damaged", path);
+		return dr_err_hint(err,
+		    "without it the place to go on from is looked up in the "
+		    "ledgers");
+	}
+	json_array_foreach(json_object_get(json, "stores"), i, e)
+		if (rc == 0 && entry(e, url, pos))
+			rc = 1;
+	json_decref(json);
+	return rc;
+}
+
+int
+dr_recv_state_put(const char *path, const char *const *urls,
+    const struct dr_recv_pos *pos, size_t n, struct dr_err *err)
+{
+	json_t *json = json_object(), *list = json_array();
+	char lsn[DR_LSN_LEN], *text = NULL;
+	int rc = -1;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (pos[i].tli != 0 &&
+		    json_array_append_new(list,
+		        json_pack("{s:s, s:I, s:s}", "store", urls[i],
+		            "timeline", (json_int_t)pos[i].tli, "lsn",
+		            dr_format_lsn(pos[i].lsn, lsn))) == -1)
+			goto out;
+	if (json_object_set(json, "stores", list) == 0)
+		text = json_dumps(json, JSON_COMPACT);
+
+out:
+	if (text != NULL)
+		rc = dr_file_put(path, 0600, DR_FILE_REPLACE, text,
+		    strlen(text), err);
+	else
+		dr_err_set(err, DR_EFAIL, "cannot write \"%s\": no memory",
+		    path);
+	free(text);
+	json_decref(list);
+	json_decref(json);
+	return rc;
+}
+
+/* Sources: sd_notify(3). */
+void
+dr_recv_notify(const char *fmt, ...)
+{
+	const char *where = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char text[512];
+	va_list ap;
+	size_t n;
+	int fd, len;
+
+	if (where == NULL || (*where != '/' && *where != '@') ||
+	    (n = strlen(where)) >= sizeof(sa.sun_path))
+		return;
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (len <= 0)
+		return;
+	if ((size_t)len >= sizeof(text))
+		len = (int)sizeof(text) - 1;
+	memcpy(sa.sun_path, where, n);
+	if (*where == '@')
+		sa.sun_path[0] = '\0';
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return;
+	/* Nobody is worse off when it does not arrive. */
+	(void)sendto(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT,
+	    (struct sockaddr *)&sa,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	close(fd);
+}
+
+uint64_t
+dr_recv_watchdog(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC"),
+	           *pid = getenv("WATCHDOG_PID");
+	struct dr_err odd = { 0 };
+	int64_t v;
+
+	if (usec == NULL || dr_parse_int(usec, 2000, INT64_MAX, &v, &odd) == -1)
+		return 0;
+	if (pid != NULL && strtoll(pid, NULL, 10) != (long long)getpid())
+		return 0;
+	return (uint64_t)v / 2000;
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Point-in-time recovery on PostgreSQL 17.
+. "${0%/*}/../lib.sh"
+# shellcheck disable=SC2034 # pitr_newer.sh reads it
+version=17
+. "$top/tests/pg/pitr_newer.sh"
