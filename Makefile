@@ -14,16 +14,17 @@ V ?= release
 # --- what there is ---------------------------------------------------------
 # Each module may include itself and what is listed here, nothing else.
 # `make check-layers` holds the tree to it.
-MODULES        := base stream codec archive pg crypt manifest store flow
+MODULES        := base stream http codec archive pg crypt manifest store flow
 ALLOW_base     :=
 ALLOW_stream   := base
+ALLOW_http     := base stream
 ALLOW_codec    := base stream
 ALLOW_archive  := base stream
 ALLOW_pg       := base stream
 ALLOW_crypt    := base stream
 ALLOW_manifest := base stream crypt
-ALLOW_store    := base stream
-ALLOW_flow     := base stream codec archive pg crypt manifest store
+ALLOW_store    := base stream http
+ALLOW_flow     := base stream http codec archive pg crypt manifest store
 ALLOW_cmd      := $(MODULES)
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
@@ -31,7 +32,7 @@ TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 SCRIPTS  := $(notdir $(wildcard scripts/dr-*))
 EXAMPLES := cron systemd
 # --as-needed leaves each tool with those of them that it uses.
-PKGS  := libpq libarchive libsodium libzstd libcrypto jansson
+PKGS  := libpq libarchive libsodium libzstd libcrypto jansson libcurl expat libssh2
 
 # --- set-up first, then everything else in a second make -------------------
 # No pkg-config may run before scripts/deps has installed it.

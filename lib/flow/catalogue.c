@@ -295,7 +295,7 @@ dr_catalogue_read(struct dr_store *store, const char *set,
 	out->v = NULL;
 	out->n = 0;
 	if ((g.prefix = prefix = dr_fmt(err, "%s/snap/", set)) == NULL ||
-	    dr_store_list(store, prefix, gather, &g, err) == -1)
+	    dr_store_list(store, prefix, NULL, gather, &g, err) == -1)
 		goto out;
 	if ((out->v = calloc(g.ids.n + 1, sizeof(*out->v))) == NULL) {
 		dr_err_sys(err, "cannot list \"%s\"", prefix);

@@ -45,7 +45,7 @@ put_file(struct dr_store *store, const char *name, const char *text, bool again,
 	char *there = NULL;
 	int rc;
 
-	switch (dr_store_put_small(store, name, text, len, &why)) {
+	switch (dr_store_put_small(store, name, text, len, NULL, &why)) {
 	case DR_PUT_OK:
 		return 0;
 	case DR_PUT_FAILED:
@@ -167,8 +167,9 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 			ps->lost = true;
 			continue;
 		}
-		store = t != NULL ? t->store
-		                  : (opened = dr_store_open(ps->url, &why));
+		store = t != NULL
+		            ? t->store
+		            : (opened = dr_store_open(ps->url, NULL, &why));
 		if (store != NULL)
 			rc = publish(store, c->o->set, p, true, &why);
 		dr_store_free(opened);
@@ -241,8 +242,8 @@ why_start(struct commit *c, bool key_made)
 	for (i = 0; prefix != NULL && i < c->r->n && !a.found; i++) {
 		a.store = c->r->target[i].store;
 		if (c->r->target[i].body)
-			(void)dr_store_list(a.store, prefix, note_signer, &a,
-			    &ignored);
+			(void)dr_store_list(a.store, prefix, NULL, note_signer,
+			    &a, &ignored);
 	}
 	free(prefix);
 	return a.found ? "state lost" : "first";

@@ -70,7 +70,7 @@ open_stores(struct push *p, struct dr_err *err)
 	for (i = 0; i < o->nstores; i++) {
 		struct dr_target *t = &r->target[i];
 
-		if ((t->store = dr_store_open(o->stores[i], err)) == NULL)
+		if ((t->store = dr_store_open(o->stores[i], NULL, err)) == NULL)
 			return -1;
 		r->n++;
 		for (j = 0; j < i; j++)

@@ -61,7 +61,7 @@ view_open(struct view *v, const struct dr_plan_opts *o, struct dr_err *err)
 	for (size_t i = 0; i < urls->n; i++) {
 		struct dr_catalogue_opts co = { .keys = v->keys };
 		struct dr_err why = { 0 };
-		struct dr_store *s = dr_store_open(urls->v[i], &why);
+		struct dr_store *s = dr_store_open(urls->v[i], NULL, &why);
 
 		if (s != NULL && dr_catalogue_read(s, o->from->set, &co,
 		                     &v->all[v->n], &why) == 0) {

@@ -141,8 +141,8 @@ dr_restore_wal(const struct dr_restore_wal_opts *o, struct dr_lines *lines,
 	for (l.store = 0; l.store < o->nstores; l.store++) {
 		struct dr_err why = { 0 };
 
-		if (dr_store_list(o->stores[l.store], prefix, add, &l, &why) ==
-		    0) {
+		if (dr_store_list(o->stores[l.store], prefix, NULL, add, &l,
+		        &why) == 0) {
 			good++;
 			continue;
 		}

@@ -381,7 +381,7 @@ dr_walcat_read(struct dr_store *store, const char *set, uint64_t system_id,
 	out->system_id = system_id;
 	out->segsize = segsize;
 	if ((prefix = dr_wal_prefix(set, system_id, 0, err)) == NULL ||
-	    dr_store_list(store, prefix, note, &r, err) == -1)
+	    dr_store_list(store, prefix, NULL, note, &r, err) == -1)
 		goto out;
 	if (out->entries > 1)
 		qsort(out->entry, out->entries, sizeof(*out->entry), by_name);

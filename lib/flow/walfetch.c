@@ -17,7 +17,8 @@ dr_walfetch_open(struct dr_walfetch *f, const char *const *urls, size_t n,
 		return dr_err_set(err, DR_EUSAGE, "more than %d stores",
 		    DR_FETCH_STORES);
 	for (; f->n < n; f->n++)
-		if ((f->store[f->n] = dr_store_open(urls[f->n], err)) == NULL)
+		if ((f->store[f->n] = dr_store_open(urls[f->n], NULL, err)) ==
+		    NULL)
 			return -1;
 	return 0;
 }

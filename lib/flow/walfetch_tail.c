@@ -119,8 +119,8 @@ list(struct survey *s, struct dr_err *err)
 	for (s->store = 0; s->store < f->n && rc == 0; s->store++) {
 		if (f->asking != NULL)
 			f->asking(f->arg, s->store);
-		rc = dr_store_list(f->store[s->store], prefix, on_object, s,
-		    err);
+		rc = dr_store_list(f->store[s->store], prefix, NULL, on_object,
+		    s, err);
 		if (rc == -1)
 			dr_err_wrap(err, "store \"%s\"",
 			    dr_store_url(f->store[s->store]));

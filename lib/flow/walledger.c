@@ -37,7 +37,7 @@ put_file(struct dr_store *store, const char *name, const char *text,
 	char *there;
 	int rc;
 
-	switch (dr_store_put_small(store, name, text, len, &why)) {
+	switch (dr_store_put_small(store, name, text, len, NULL, &why)) {
 	case DR_PUT_OK:
 		return 0;
 	case DR_PUT_FAILED:

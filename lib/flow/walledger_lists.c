@@ -292,7 +292,8 @@ dr_wal_head_find(struct dr_ship *s, struct dr_wal_head *head,
 		struct found f = { dr_ship_signer(s), NULL, 0 };
 		struct dr_err why = { 0 };
 
-		if (dr_store_list(s->store[i], prefix, note, &f, &why) == 0)
+		if (dr_store_list(s->store[i], prefix, NULL, note, &f, &why) ==
+		    0)
 			asked++;
 		else
 			s->bad[i] = why;

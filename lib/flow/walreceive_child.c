@@ -133,7 +133,7 @@ look(const struct kid *k, size_t i, uint64_t base, struct dr_recv_pos *pos,
 	int rc = -1;
 
 	if ((keys = own_keys(k, err)) == NULL ||
-	    (store = dr_store_open(k->o->stores[i], err)) == NULL)
+	    (store = dr_store_open(k->o->stores[i], NULL, err)) == NULL)
 		goto out;
 	memset(&cat, 0, sizeof(cat));
 	if (dr_walcat_read(store, k->o->set, k->setup->system_id,
@@ -153,7 +153,7 @@ out:
 static int
 set_up_store(struct kid *k, size_t i, struct dr_err *err)
 {
-	struct dr_store *store = dr_store_open(k->o->stores[i], err);
+	struct dr_store *store = dr_store_open(k->o->stores[i], NULL, err);
 
 	if (store == NULL)
 		return -1;

@@ -26,7 +26,8 @@ open_stores(struct dr_ship *s, struct dr_err *err)
 		    "%zu of %zu stores cannot be required", o->require,
 		    o->nstores);
 	for (size_t i = 0; i < o->nstores; i++) {
-		if ((s->store[i] = dr_store_open(o->stores[i], err)) == NULL)
+		if ((s->store[i] = dr_store_open(o->stores[i], NULL, err)) ==
+		    NULL)
 			return -1;
 		if (dr_ship_store(s, dr_store_url(s->store[i])) < s->n)
 			return dr_err_set(err, DR_EUSAGE,
@@ -186,7 +187,7 @@ put_one(struct put *p, size_t i, struct dr_err *err)
 	struct dr_err why = { 0 };
 
 	switch (dr_store_put_small(store, p->object, p->made->sealed.data,
-	    p->made->sealed.len, &why)) {
+	    p->made->sealed.len, NULL, &why)) {
 	case DR_PUT_OK:
 		p->in->store[i].done = true;
 		return 0;

@@ -286,10 +286,12 @@ fail:
 
 static enum dr_put_result
 dir_put_small(struct dr_store *store, const char *name, const void *data,
-    size_t len, struct dr_err *err)
+    size_t len, bool *lost, struct dr_err *err)
 {
 	struct dr_sink *s = dir_put(store, name, err);
 	enum dr_put_result res = DR_PUT_FAILED;
+
+	(void)lost;
 
 	if (s == NULL)
 		return DR_PUT_FAILED;
@@ -441,6 +443,7 @@ struct walk {
 	int (*object)(void *, const struct dr_object *, struct dr_err *);
 	int (*dir)(void *, const char *, struct dr_err *);
 	void *arg;
+	const char *after; /* only what comes after it; or NULL */
 	int depth;
 };
 
@@ -475,6 +478,7 @@ walk_name(struct walk *w, int fd, const char *prefix, const char *name,
 			w->depth--;
 		}
 	} else if (S_ISREG(st.st_mode) && w->object != NULL &&
+	           (w->after == NULL || strcmp(full, w->after) > 0) &&
 	           dr_object_name_ok(full)) {
 		fill(&obj, full, &st);
 		rc = w->object(w->arg, &obj, err);
@@ -519,11 +523,11 @@ out:
 }
 
 static int
-dir_list(struct dr_store *store, const char *prefix,
+dir_list(struct dr_store *store, const char *prefix, const char *after,
     int (*fn)(void *, const struct dr_object *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
-	struct walk w = { (struct dir *)store, fn, NULL, arg, 0 };
+	struct walk w = { (struct dir *)store, fn, NULL, arg, after, 0 };
 
 	return walk(&w, prefix, err);
 }
@@ -533,7 +537,7 @@ dir_dirs(struct dr_store *store, const char *prefix,
     int (*fn)(void *, const char *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
-	struct walk w = { (struct dir *)store, NULL, fn, arg, 0 };
+	struct walk w = { (struct dir *)store, NULL, fn, arg, NULL, 0 };
 
 	return walk(&w, prefix, err);
 }

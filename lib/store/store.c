@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/num.h"
 #include "store/driver.h"
 
 #define NAME_MAX_BYTES 512
@@ -57,24 +58,73 @@ check_name(const char *name, struct dr_err *err)
 	return dr_err_set(err, DR_EFAIL, "\"%s\" cannot name an object", name);
 }
 
-struct dr_store *
-dr_store_open(const char *url, struct dr_err *err)
-{
-	const char *path = url;
+/* Kinds that need more than a path. */
+static const struct kind {
+	const char *scheme;
+	struct dr_store *(*open)(const struct dr_url *,
+	    const struct dr_store_opts *, struct dr_err *);
+} kinds[] = {
+	{ NULL, NULL },
+};
 
-	if (strncmp(url, "file:", 5) == 0)
-		path = url + 5;
-	else if (strstr(url, "://") != NULL) {
+static struct dr_store *
+open_url(const char *url, const struct dr_store_opts *o, struct dr_err *err)
+{
+	struct dr_store *s = NULL;
+	struct dr_url u;
+	const struct kind *k;
+
+	if (dr_url_parse(url, &u, err) == -1)
+		return NULL;
+	for (k = kinds; k->scheme != NULL && strcmp(k->scheme, u.scheme) != 0;)
+		k++;
+	if (k->scheme != NULL)
+		s = k->open(&u, o, err);
+	else {
 		dr_err_set(err, DR_EUSAGE,
 		    "\"%s\" is no kind of store that is known here", url);
 		dr_err_hint(err, "a store is a directory's path or file:PATH");
-		return NULL;
 	}
+	dr_url_wipe(&u);
+	return s;
+}
+
+static struct dr_store *
+open_dir(const char *path, const struct dr_store_opts *o, struct dr_err *err)
+{
 	if (*path == '\0') {
 		dr_err_set(err, DR_EUSAGE, "a store cannot have an empty name");
 		return NULL;
 	}
+	if (o->lock.mode != DR_LOCK_NONE || o->lock.hold ||
+	    o->storage_class != NULL || o->sse != NULL) {
+		dr_err_set(err, DR_EUSAGE,
+		    "\"%s\" is a directory: it has no locks, storage classes "
+		    "or encryption of its own",
+		    path);
+		return NULL;
+	}
 	return dr_store_dir(path, err);
+}
+
+struct dr_store *
+dr_store_open(const char *url, const struct dr_store_opts *o,
+    struct dr_err *err)
+{
+	static const struct dr_store_opts none;
+	struct dr_store *s;
+
+	if (o == NULL)
+		o = &none;
+	if (strncmp(url, "file:", 5) == 0)
+		s = open_dir(url + 5, o, err);
+	else if (strstr(url, "://") != NULL)
+		s = open_url(url, o, err);
+	else
+		s = open_dir(url, o, err);
+	if (s != NULL)
+		s->opts = o;
+	return s;
 }
 
 void
@@ -95,6 +145,12 @@ dr_store_url(const struct dr_store *s)
 	return s->url;
 }
 
+const char *
+dr_store_region(const struct dr_store *s)
+{
+	return s->ops->region == NULL ? NULL : s->ops->region(s);
+}
+
 struct dr_sink *
 dr_store_put(struct dr_store *s, const char *name, struct dr_err *err)
 {
@@ -105,11 +161,105 @@ dr_store_put(struct dr_store *s, const char *name, struct dr_err *err)
 
 enum dr_put_result
 dr_store_put_small(struct dr_store *s, const char *name, const void *data,
-    size_t len, struct dr_err *err)
+    size_t len, bool *lost, struct dr_err *err)
 {
-	if (check_name(name, err) == -1)
+	struct dr_small small = { .store = s,
+		.name = name,
+		.data = data,
+		.len = len };
+
+	if (lost != NULL)
+		*lost = false;
+	if (dr_store_puts(&small, 1, 0, 0, err) == -1)
 		return DR_PUT_FAILED;
-	return s->ops->put_small(s, name, data, len, err);
+	if (lost != NULL)
+		*lost = small.lost;
+	if (small.result != DR_PUT_OK)
+		*err = small.err;
+	/* Callers of directories ask errno. */
+	errno = small.result == DR_PUT_EXISTS ? EEXIST : 0;
+	return small.result;
+}
+
+/* Begin it; where the kind of store cannot, do it. */
+static void
+begin(struct dr_small *p)
+{
+	const struct dr_store_ops *ops = p->store->ops;
+
+	dr_err_clear(&p->err);
+	p->ended = p->lost = false;
+	p->result = DR_PUT_FAILED;
+	if (check_name(p->name, &p->err) == -1)
+		p->ended = true;
+	else if (ops->put_begin != NULL)
+		p->ended = ops->put_begin(p, &p->err) == -1;
+	else {
+		p->result = ops->put_small(p->store, p->name, p->data, p->len,
+		    &p->lost, &p->err);
+		p->ended = true;
+	}
+}
+
+/* How many are OK; *LEFT is how many have not ended. */
+static size_t
+look(struct dr_small *v, size_t n, size_t *left)
+{
+	size_t done = 0;
+
+	*left = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].ended)
+			v[i].store->ops->put_look(&v[i]);
+		if (!v[i].ended)
+			++*left;
+		else if (v[i].result == DR_PUT_OK)
+			done++;
+	}
+	return done;
+}
+
+int
+dr_store_puts(struct dr_small *v, size_t n, size_t require, uint64_t grace_ms,
+    struct dr_err *err)
+{
+	int64_t until = -1, now;
+	size_t left, done;
+	uint64_t ms;
+	int rc = 0;
+
+	if (require == 0 || require > n)
+		require = n;
+	/* Those that go on by themselves first: the others wait in begin. */
+	for (size_t i = 0; i < n; i++)
+		if (v[i].store->ops->put_begin != NULL)
+			begin(&v[i]);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].store->ops->put_begin == NULL)
+			begin(&v[i]);
+	for (;;) {
+		done = look(v, n, &left);
+		if (left == 0)
+			break;
+		now = dr_monotonic();
+		if (until == -1 && done >= require)
+			until = now + (int64_t)grace_ms * 1000;
+		if (until != -1 && now >= until)
+			break;
+		ms = until == -1 ? 1000 : (uint64_t)(until - now + 999) / 1000;
+		if ((rc = dr_http_turn(ms, err)) == -1)
+			break;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].ended)
+			continue;
+		v[i].store->ops->put_cancel(&v[i]);
+		v[i].ended = v[i].lost = true;
+		v[i].result = DR_PUT_FAILED;
+		dr_err_set(&v[i].err, DR_ERETRY,
+		    "\"%s\" was not stored in time", v[i].name);
+	}
+	return rc;
 }
 
 int
@@ -138,6 +288,10 @@ dr_store_get_small(struct dr_store *s, const char *name, size_t max, char **out,
 	char *data;
 	int rc;
 
+	if (check_name(name, err) == -1)
+		return -1;
+	if (s->ops->get_small != NULL)
+		return s->ops->get_small(s, name, max, out, len, err);
 	if ((rc = dr_store_stat(s, name, &obj, err)) != 1)
 		return rc;
 	if ((blob = dr_store_get(s, name, err)) == NULL)
@@ -168,12 +322,12 @@ fail:
 }
 
 int
-dr_store_list(struct dr_store *s, const char *prefix,
+dr_store_list(struct dr_store *s, const char *prefix, const char *after,
     int (*fn)(void *, const struct dr_object *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
 	assert(prefix_ok(prefix));
-	return s->ops->list(s, prefix, fn, arg, err);
+	return s->ops->list(s, prefix, after, fn, arg, err);
 }
 
 int
@@ -183,4 +337,78 @@ dr_store_dirs(struct dr_store *s, const char *prefix,
 {
 	assert(prefix_ok(prefix));
 	return s->ops->dirs(s, prefix, fn, arg, err);
+}
+
+int
+dr_store_versions(struct dr_store *s, const char *name,
+    int (*fn)(void *, const struct dr_version *, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->versions == NULL
+	           ? 0
+	           : s->ops->versions(s, name, fn, arg, err);
+}
+
+struct dr_blob *
+dr_store_get_version(struct dr_store *s, const char *name, const char *id,
+    struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return NULL;
+	if (s->ops->get_version == NULL) {
+		dr_err_set(err, DR_EFAIL, "\"%s\" keeps no versions", s->url);
+		return NULL;
+	}
+	return s->ops->get_version(s, name, id, err);
+}
+
+int
+dr_store_locked(struct dr_store *s, const char *name, struct dr_lock *lock,
+    struct dr_err *err)
+{
+	memset(lock, 0, sizeof(*lock));
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->locked == NULL ? 0 : s->ops->locked(s, name, lock, err);
+}
+
+int
+dr_store_delete(struct dr_store *s, const char *name, struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->del(s, name, err);
+}
+
+int
+dr_store_uploads(struct dr_store *s, const char *prefix,
+    int (*fn)(void *, const struct dr_upload *, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	assert(prefix_ok(prefix));
+	return s->ops->uploads == NULL
+	           ? 0
+	           : s->ops->uploads(s, prefix, fn, arg, err);
+}
+
+int
+dr_store_upload_abort(struct dr_store *s, const char *name, const char *id,
+    struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->upload_abort == NULL
+	           ? 0
+	           : s->ops->upload_abort(s, name, id, err);
+}
+
+int
+dr_store_try_replace(struct dr_store *s, const char *name, bool parts,
+    const void *data, size_t len, struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->try_replace(s, name, parts, data, len, err);
 }

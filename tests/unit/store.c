@@ -71,15 +71,15 @@ test_urls(void)
 	struct dr_store *s;
 	char url[600];
 
-	OK(dr_store_open("s9://x/y", &err) == NULL && err.cause == DR_EUSAGE &&
-	        err.hint[0] != '\0',
+	OK(dr_store_open("s9://x/y", NULL, &err) == NULL &&
+	        err.cause == DR_EUSAGE && err.hint[0] != '\0',
 	    "an unknown kind of store");
 	dr_err_clear(&err);
-	OK(dr_store_open("", &err) == NULL && err.cause == DR_EUSAGE,
+	OK(dr_store_open("", NULL, &err) == NULL && err.cause == DR_EUSAGE,
 	    "no name");
 	dr_err_clear(&err);
 	(void)snprintf(url, sizeof(url), "file:%s/", root);
-	s = dr_store_open(url, &err);
+	s = dr_store_open(url, NULL, &err);
 	OK(s != NULL && strcmp(dr_store_url(s), root) == 0,
 	    "file: and a path; its name is the path");
 	dr_store_free(s);
@@ -139,18 +139,20 @@ test_put(struct dr_store *s)
 	dr_sink_free(sink);
 	OK(entries(under("set/snap")) == 1, "leaves nothing");
 
-	OK(dr_store_put_small(s, "set/c", "", 0, &err) == DR_PUT_OK &&
+	OK(dr_store_put_small(s, "set/c", "", 0, NULL, &err) == DR_PUT_OK &&
 	        has(s, "set/c", ""),
 	    "an empty object");
-	OK(dr_store_put_small(s, "set/c", "x", 1, &err) == DR_PUT_EXISTS &&
+	OK(dr_store_put_small(s, "set/c", "x", 1, NULL, &err) ==
+	            DR_PUT_EXISTS &&
 	        has(s, "set/c", ""),
 	    "is not replaced either");
 	dr_err_clear(&err);
-	OK(dr_store_put_small(s, "../c", "x", 1, &err) == DR_PUT_FAILED &&
+	OK(dr_store_put_small(s, "../c", "x", 1, NULL, &err) == DR_PUT_FAILED &&
 	        err.cause == DR_EFAIL,
 	    "a bad name");
 	dr_err_clear(&err);
-	OK(dr_store_put_small(s, "set/c/d", "x", 1, &err) == DR_PUT_FAILED,
+	OK(dr_store_put_small(s, "set/c/d", "x", 1, NULL, &err) ==
+	        DR_PUT_FAILED,
 	    "below what is a file");
 	dr_err_clear(&err);
 	OK(dr_store_get_small(s, "set/snap/a", 10, &data, &len, &err) == -1 &&
@@ -224,7 +226,7 @@ lists(struct dr_store *s, const char *prefix, const char *want)
 	struct dr_buf b = { .max = 4096 };
 	bool good;
 
-	good = dr_store_list(s, prefix, note, &b, &err) == 0 &&
+	good = dr_store_list(s, prefix, NULL, note, &b, &err) == 0 &&
 	       strcmp(b.data == NULL ? "" : b.data, want) == 0;
 	if (!good)
 		printf("# got \"%s\" %s\n", b.data == NULL ? "" : b.data,
@@ -239,9 +241,9 @@ test_list(struct dr_store *s)
 	struct dr_buf b = { .max = 4096 };
 	int fd;
 
-	(void)dr_store_put_small(s, "set/snap/B", "", 0, &err);
-	(void)dr_store_put_small(s, "set/snap/a-0", "", 0, &err);
-	(void)dr_store_put_small(s, "other/x", "", 0, &err);
+	(void)dr_store_put_small(s, "set/snap/B", "", 0, NULL, &err);
+	(void)dr_store_put_small(s, "set/snap/a-0", "", 0, NULL, &err);
+	(void)dr_store_put_small(s, "other/x", "", 0, NULL, &err);
 	if ((fd = open(under("set/snap/.a.0123.tmp"), O_CREAT | O_WRONLY,
 	         0600)) != -1)
 		close(fd);
@@ -255,7 +257,7 @@ test_list(struct dr_store *s)
 	    "at any depth");
 	OK(lists(s, "none/", ""), "none");
 	OK(lists(s, "set/c/", ""), "none below a file");
-	OK(dr_store_list(s, "", refuse, NULL, &err) == -1 &&
+	OK(dr_store_list(s, "", NULL, refuse, NULL, &err) == -1 &&
 	        err.cause == DR_EPARTIAL,
 	    "the callback may end it");
 	dr_err_clear(&err);
@@ -282,14 +284,16 @@ test_vanish(struct dr_store *s)
 	dr_sink_free(sink);
 	dr_err_clear(&err);
 	OK(mkdir(root, 0700) == 0 &&
-	        dr_store_put_small(s, "set/v", "x", 1, &err) == DR_PUT_FAILED &&
+	        dr_store_put_small(s, "set/v", "x", 1, NULL, &err) ==
+	            DR_PUT_FAILED &&
 	        strstr(err.msg, "another directory") != NULL &&
 	        entries(root) == 0,
 	    "another directory in its place is not filled");
 	dr_err_clear(&err);
 	(void)rmdir(root);
 	OK(rename(away, root) == 0 &&
-	        dr_store_put_small(s, "set/v", "x", 1, &err) == DR_PUT_OK &&
+	        dr_store_put_small(s, "set/v", "x", 1, NULL, &err) ==
+	            DR_PUT_OK &&
 	        entries(under("set")) == 3,
 	    "back again, it works, and nothing was left over");
 }
@@ -297,7 +301,7 @@ test_vanish(struct dr_store *s)
 static void
 test_missing(void)
 {
-	struct dr_store *s = dr_store_open(under("none"), &err);
+	struct dr_store *s = dr_store_open(under("none"), NULL, &err);
 	char *data;
 	size_t len;
 
@@ -307,7 +311,7 @@ test_missing(void)
 	        access(under("none"), F_OK) == -1,
 	    "and is not made by a write");
 	dr_err_clear(&err);
-	OK(dr_store_list(s, "", note, NULL, &err) == -1,
+	OK(dr_store_list(s, "", NULL, note, NULL, &err) == -1,
 	    "and is not an empty one");
 	dr_err_clear(&err);
 	OK(dr_store_get_small(s, "a", 9, &data, &len, &err) == -1,
@@ -327,7 +331,7 @@ main(void)
 	test_names();
 	test_urls();
 	test_missing();
-	if ((s = dr_store_open(root, &err)) == NULL)
+	if ((s = dr_store_open(root, NULL, &err)) == NULL)
 		return 1;
 	test_put(s);
 	test_get(s);

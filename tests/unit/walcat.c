@@ -44,7 +44,7 @@ fresh(void)
 	dr_store_free(store);
 	(void)snprintf(path, sizeof(path), "%s/store%d", tmp_dir, number++);
 	if (mkdir(path, 0755) == -1 ||
-	    (store = dr_store_open(path, &err)) == NULL)
+	    (store = dr_store_open(path, NULL, &err)) == NULL)
 		abort();
 }
 
@@ -52,7 +52,8 @@ static void
 put(const char *name, const char *text, size_t len)
 {
 	dr_err_clear(&err);
-	if (dr_store_put_small(store, name, text, len, &err) != DR_PUT_OK) {
+	if (dr_store_put_small(store, name, text, len, NULL, &err) !=
+	    DR_PUT_OK) {
 		printf("# %s\n", err.msg);
 		abort();
 	}

@@ -87,7 +87,7 @@ put(const char *url, const struct dr_sign_key *k, const char *name,
 	struct dr_wal_opts o = { .key = k, .recipients = to };
 	struct dr_wal_id id = { .set = "main", .system_id = SYSID };
 	struct dr_wal_made m;
-	struct dr_store *s = dr_store_open(url, &err);
+	struct dr_store *s = dr_store_open(url, NULL, &err);
 	char *object;
 
 	(void)snprintf(id.name, sizeof(id.name), "%s", name);
@@ -97,8 +97,8 @@ put(const char *url, const struct dr_sign_key *k, const char *name,
 	if (s == NULL || dr_wal_name(name, &id.file, &err) == -1 ||
 	    dr_wal_make(&o, &id, data, len, &m, &err) == -1 ||
 	    (object = dr_wal_object_name(&id, DR_CIPHER_AGE, &err)) == NULL ||
-	    dr_store_put_small(s, object, m.sealed.data, m.sealed.len, &err) !=
-	        DR_PUT_OK) {
+	    dr_store_put_small(s, object, m.sealed.data, m.sealed.len, NULL,
+	        &err) != DR_PUT_OK) {
 		fprintf(stderr, "%s\n", err.msg);
 		abort();
 	}
@@ -274,10 +274,10 @@ partials(void)
 static void
 put_text(const char *url, const char *name, const void *data, size_t len)
 {
-	struct dr_store *s = dr_store_open(url, &err);
+	struct dr_store *s = dr_store_open(url, NULL, &err);
 
 	if (s == NULL ||
-	    dr_store_put_small(s, name, data, len, &err) != DR_PUT_OK)
+	    dr_store_put_small(s, name, data, len, NULL, &err) != DR_PUT_OK)
 		abort();
 	dr_store_free(s);
 }

@@ -296,12 +296,12 @@ stanza(void)
 	OK(dr_content_find(a.sealed.data, 100, signer, mac, &err) == -1,
 	    "half a header");
 	tmp_enter();
-	if ((store = dr_store_open(tmp_dir, &err)) == NULL)
+	if ((store = dr_store_open(tmp_dir, NULL, &err)) == NULL)
 		abort();
 	dr_err_clear(&err);
 	OK(dr_wal_same(store, object, signer, a.mac, &err) == -1, "absent");
 	dr_err_clear(&err);
-	OK(dr_store_put_small(store, object, a.sealed.data, a.sealed.len,
+	OK(dr_store_put_small(store, object, a.sealed.data, a.sealed.len, NULL,
 	       &err) == DR_PUT_OK,
 	    "put");
 	OK(dr_wal_same(store, object, dr_sign_key_id(key), b.mac, &err) == 1,

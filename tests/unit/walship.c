@@ -139,8 +139,8 @@ look(struct seen *s, const char *url)
 {
 	memset(s, 0, sizeof(*s));
 	dr_err_clear(&err);
-	if ((s->store = dr_store_open(url, &err)) == NULL ||
-	    dr_store_list(s->store, "", note, s, &err) == -1)
+	if ((s->store = dr_store_open(url, NULL, &err)) == NULL ||
+	    dr_store_list(s->store, "", NULL, note, s, &err) == -1)
 		return false;
 	if (s->ledgers > 1)
 		qsort(s->ledger, s->ledgers, sizeof(char *), by_number);
