@@ -289,30 +289,11 @@ first_member(void *arg, const struct dr_member *m, struct dr_err *err)
 	return 0;
 }
 
-static int
-no_data(void *arg, const void *p, size_t len, struct dr_err *err)
-{
-	(void)arg;
-	(void)p;
-	(void)len;
-	(void)err;
-	return 0;
-}
-
-static int
-no_end(void *arg, struct dr_err *err)
-{
-	(void)arg;
-	(void)err;
-	return 0;
-}
-
 const char *
 dr_body_kind(struct dr_body *b, const struct dr_identities *ids, int workers,
     struct dr_err *err)
 {
-	static const struct dr_tarwalk_ops ops = { first_member, no_data,
-		no_end };
+	static const struct dr_tarwalk_ops ops = { .member = first_member };
 	const char *kind = NULL;
 	struct dr_tarwalk *walk;
 	int rc;

@@ -147,24 +147,6 @@ met(void *arg, const struct dr_member *m, struct dr_err *err)
 	return 0;
 }
 
-static int
-pass(void *arg, const void *p, size_t len, struct dr_err *err)
-{
-	(void)arg;
-	(void)p;
-	(void)len;
-	(void)err;
-	return 0;
-}
-
-static int
-over(void *arg, struct dr_err *err)
-{
-	(void)arg;
-	(void)err;
-	return 0;
-}
-
 /*
  * Nothing says where the last member's headers end: read them, a block at a
  * time.
@@ -172,7 +154,7 @@ over(void *arg, struct dr_err *err)
 static int
 last_data(const struct dr_extents *x, struct dr_extent *e, struct dr_err *err)
 {
-	static const struct dr_tarwalk_ops ops = { met, pass, over };
+	static const struct dr_tarwalk_ops ops = { .member = met };
 	const struct dr_member *seen = NULL;
 	unsigned char *head = NULL;
 	struct dr_tarwalk *walk = NULL;

@@ -12,8 +12,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/num.h"
-
-#define STATE_FILE_MAX (1U << 20)
+#include "flow/jsonfile.h"
 
 struct dr_state {
 	char *dir; /* STATE/sets/SET */
@@ -24,46 +23,11 @@ struct dr_state {
 static int
 put_json(char *path, json_t *json, struct dr_err *err)
 {
-	char *text = NULL;
-	int rc = -1;
+	int rc = path == NULL ? -1 : dr_jsonfile_put(path, json, err);
 
-	if (path == NULL)
-		goto out;
-	if (json == NULL || (text = json_dumps(json, JSON_COMPACT)) == NULL) {
-		dr_err_set(err, DR_EFAIL, "cannot write \"%s\": no memory",
-		    path);
-		goto out;
-	}
-	rc = dr_file_put(path, 0600, DR_FILE_REPLACE, text, strlen(text), err);
-
-out:
-	free(text);
 	free(path);
 	json_decref(json);
 	return rc;
-}
-
-/* 1 and *JSON, 0 absent, -1. */
-static int
-get_json(const char *path, json_t **json, struct dr_err *err)
-{
-	struct dr_err why = { 0 };
-	size_t len;
-	char *text = dr_file_get(path, STATE_FILE_MAX, &len, &why);
-
-	if (text == NULL) {
-		if (errno == ENOENT)
-			return 0;
-		*err = why;
-		return -1;
-	}
-	*json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	free(text);
-	if (!json_is_object(*json)) {
-		json_decref(*json);
-		return dr_err_set(err, DR_EFAIL, "\"%s\" is damaged", path);
-	}
-	return 1;
 }
 
 /* Copy the string KEY of OBJECT into OUT; false unless it fits and is full. */
@@ -78,8 +42,8 @@ get_text(const json_t *object, const char *key, char *out, size_t size)
 	return true;
 }
 
-static bool
-get_head(const json_t *object, struct dr_head *h)
+bool
+dr_head_get(const json_t *object, struct dr_head *h)
 {
 	const json_t *seq = json_object_get(object, "seq");
 
@@ -91,8 +55,8 @@ get_head(const json_t *object, struct dr_head *h)
 	       get_text(object, "sha256", h->sha256, sizeof(h->sha256));
 }
 
-static json_t *
-head_json(const struct dr_head *h)
+json_t *
+dr_head_json(const struct dr_head *h)
 {
 	return json_pack("{s:s, s:I, s:s}", "id", h->id, "seq",
 	    (json_int_t)h->seq, "sha256", h->sha256);
@@ -193,8 +157,8 @@ dr_state_head(struct dr_state *s, const char *signer, struct dr_head *h,
 	json_t *json = NULL;
 	int rc = -1;
 
-	if (path != NULL && (rc = get_json(path, &json, err)) == 1) {
-		if (!get_head(json, h))
+	if (path != NULL && (rc = dr_jsonfile_get(path, &json, err)) == 1) {
+		if (!dr_head_get(json, h))
 			rc = dr_err_set(err, DR_EFAIL, "\"%s\" is damaged",
 			    path);
 		json_decref(json);
@@ -208,7 +172,7 @@ dr_state_set_head(struct dr_state *s, const char *signer,
     const struct dr_head *h, struct dr_err *err)
 {
 	return put_json(dr_fmt(err, "%s/head-%s.json", s->dir, signer),
-	    head_json(h), err);
+	    dr_head_json(h), err);
 }
 
 int
@@ -253,7 +217,7 @@ dr_pending_wipe(struct dr_pending *p)
 static json_t *
 pending_json(const struct dr_pending *p)
 {
-	json_t *json = head_json(&p->head), *stores = json_array();
+	json_t *json = dr_head_json(&p->head), *stores = json_array();
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
@@ -289,7 +253,7 @@ pending_parse(const json_t *json, const char *path, struct dr_pending *p,
 	size_t i;
 
 	memset(p, 0, sizeof(*p));
-	if (!get_head(json, &p->head) ||
+	if (!dr_head_get(json, &p->head) ||
 	    !get_text(json, "signer", p->signer, sizeof(p->signer)) ||
 	    !get_text(json, "body", p->body, sizeof(p->body)))
 		goto damaged;
@@ -384,7 +348,7 @@ pending_more(const char *dir, const char *name, struct dr_pending **v,
 		return dr_err_sys(err, "cannot read \"%s\"", dir);
 	}
 	*v = more;
-	if ((rc = get_json(path, &json, err)) == 1 &&
+	if ((rc = dr_jsonfile_get(path, &json, err)) == 1 &&
 	    (rc = pending_parse(json, path, &more[*n], err)) == 0)
 		(*n)++;
 	json_decref(json);
@@ -462,130 +426,12 @@ dr_state_record(const char *state, const char *set, const char *id,
 		    kinds[i], id);
 		if (path == NULL)
 			return -1;
-		if ((rc = get_json(path, &json, err)) == 1) {
+		if ((rc = dr_jsonfile_get(path, &json, err)) == 1) {
 			if (pending_parse(json, path, p, err) == -1)
 				rc = -1;
 			json_decref(json);
 		}
 		free(path);
 	}
-	return rc;
-}
-
-static char *
-seen_path(const char *state, const char *url, const char *set,
-    const char *signer, struct dr_err *err)
-{
-	char hex[DR_SHA256_HEX];
-
-	if (dr_sha256_hex(url, strlen(url), hex, err) == -1)
-		return NULL;
-	return dr_fmt(err, "%s/seen/%.16s-%s-%s.json", state, hex, set, signer);
-}
-
-int
-dr_state_seen_get(const char *state, const char *url, const char *set,
-    const char *signer, struct dr_heads *heads, struct dr_err *err)
-{
-	char *path = seen_path(state, url, set, signer, err);
-	json_t *json = NULL, *entry;
-	int rc = -1;
-	size_t i;
-
-	heads->n = 0;
-	if (path == NULL)
-		return -1;
-	if ((rc = get_json(path, &json, err)) != 1)
-		goto out;
-	rc = 0;
-	json_array_foreach(json_object_get(json, "heads"), i, entry) {
-		if (heads->n == DR_HEADS_MAX ||
-		    !get_head(entry, &heads->v[heads->n])) {
-			rc = dr_err_set(err, DR_EFAIL, "\"%s\" is damaged",
-			    path);
-			break;
-		}
-		heads->n++;
-	}
-	json_decref(json);
-
-out:
-	free(path);
-	return rc;
-}
-
-int
-dr_state_seen_put(const char *state, const char *url, const char *set,
-    const char *signer, const struct dr_heads *heads, struct dr_err *err)
-{
-	json_t *json, *list = json_array();
-	char *path = NULL, *dir = NULL;
-	int rc = -1;
-	size_t i;
-
-	for (i = 0; i < heads->n; i++)
-		(void)json_array_append_new(list, head_json(&heads->v[i]));
-	json = json_pack("{s:s, s:s, s:s, s:o}", "url", url, "set", set,
-	    "signer", signer, "heads", list);
-	if (json == NULL || json_array_size(list) != heads->n) {
-		dr_err_set(err, DR_EFAIL, "cannot keep the heads seen");
-		goto out;
-	}
-	if ((dir = dr_fmt(err, "%s/seen", state)) == NULL ||
-	    dr_mkdirs(dir, 0755, err) == -1 ||
-	    (path = seen_path(state, url, set, signer, err)) == NULL)
-		goto out;
-	rc = put_json(path, json, err);
-	json = NULL; /* taken */
-
-out:
-	json_decref(json);
-	free(dir);
-	return rc;
-}
-
-int
-dr_state_seen_each(const char *state, const char *url,
-    int (*fn)(void *, const char *, const char *, struct dr_err *), void *arg,
-    struct dr_err *err)
-{
-	char *dir = dr_fmt(err, "%s/seen", state), *path;
-	const struct dirent *e;
-	DIR *d = NULL;
-	int rc = -1;
-
-	if (dir == NULL)
-		return -1;
-	if ((d = opendir(dir)) == NULL) {
-		rc = errno == ENOENT
-		         ? 0
-		         : dr_err_sys(err, "cannot read \"%s\"", dir);
-		goto out;
-	}
-	for (rc = 0; rc == 0 && (e = readdir(d)) != NULL;) {
-		const char *u = NULL, *set = NULL, *signer = NULL;
-		json_t *json;
-		int got;
-
-		if (e->d_name[0] == '.')
-			continue;
-		path = dr_fmt(err, "%s/%s", dir, e->d_name);
-		got = path == NULL ? -1 : get_json(path, &json, err);
-		if (got == -1)
-			rc = -1;
-		if (got == 1) {
-			if (json_unpack(json, "{s:s, s:s, s:s}", "url", &u,
-			        "set", &set, "signer", &signer) == 0 &&
-			    strcmp(u, url) == 0)
-				rc = fn(arg, set, signer, err);
-			json_decref(json);
-		}
-		free(path);
-	}
-
-out:
-	if (d != NULL)
-		closedir(d);
-	free(dir);
 	return rc;
 }

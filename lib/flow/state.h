@@ -7,7 +7,7 @@
  *	sets/SET/head-SIGNER.json	the newest manifest that a store may hold
  *	sets/SET/pending-ID.json	a manifest on its way into the stores
  *	sets/SET/done-ID.json		one that has arrived
- *	seen/STORE-SET-SIGNER.json	heads that dr-verify saw
+ *	seen/...			what dr-verify saw (seen.h)
  *
  * Every change is durable when the function returns.  A file that cannot be
  * understood is an error: to go on without it could fork the chain.
@@ -15,6 +15,7 @@
 #ifndef DR_FLOW_STATE_H
 #define DR_FLOW_STATE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,21 +90,9 @@ int dr_state_pending(struct dr_state *, struct dr_pending **v, size_t *n,
 int dr_state_record(const char *state, const char *set, const char *id,
     struct dr_pending *, struct dr_err *);
 
-/*
- * The heads that were seen earlier in a store, by its dr_store_url: n = 0
- * when none.  put replaces them.
- */
-int dr_state_seen_get(const char *state, const char *store_url, const char *set,
-    const char *signer, struct dr_heads *, struct dr_err *);
-int dr_state_seen_put(const char *state, const char *store_url, const char *set,
-    const char *signer, const struct dr_heads *, struct dr_err *);
-
-/*
- * Each set and signer of whom heads were seen in a store; the strings are
- * valid in the call.  FN's -1 ends it.
- */
-int dr_state_seen_each(const char *state, const char *store_url,
-    int (*fn)(void *, const char *set, const char *signer, struct dr_err *),
-    void *arg, struct dr_err *);
+/* A head in the state's files: {"id", "seq", "sha256"}; false: it is not. */
+bool dr_head_get(const json_t *, struct dr_head *);
+/* NULL: no memory. */
+json_t *dr_head_json(const struct dr_head *);
 
 #endif /* !DR_FLOW_STATE_H */

@@ -9,7 +9,7 @@
 #include "base/num.h"
 #include "base/tty.h"
 #include "flow/deep.h"
-#include "flow/state.h"
+#include "flow/seen.h"
 #include "flow/verify_int.h"
 #include "manifest/manifest.h"
 #include "store/store.h"
@@ -273,10 +273,9 @@ add_name(void *arg, const char *name, struct dr_err *err)
 }
 
 static int
-add_seen(void *arg, const char *set, const char *signer, struct dr_err *err)
+add_seen(void *arg, const struct dr_seen_at *at, struct dr_err *err)
 {
-	(void)signer;
-	return add_name(arg, set, err);
+	return add_name(arg, at->set, err);
 }
 
 static int
@@ -284,15 +283,18 @@ sets_of(const struct dr_verify *v, struct dr_store *store, struct names *names,
     struct dr_err *err)
 {
 	const struct dr_from_opts *from = v->o->from;
+	const struct dr_seen_at at = { .state = from->state, .url = v->store };
 
 	if (from->set != NULL)
 		return add_name(names, from->set, err);
 	if (dr_store_dirs(store, "", add_name, names, err) == -1)
 		return -1;
 	/* A set that was here and is gone is looked for too. */
-	return from->no_signature ? 0
-	                          : dr_state_seen_each(from->state, v->store,
-	                                add_seen, names, err);
+	if (from->no_signature)
+		return 0;
+	return dr_seen_each_heads(&at, add_seen, names, err) == -1
+	           ? -1
+	           : dr_seen_each_ledger(&at, add_seen, names, err);
 }
 
 static int

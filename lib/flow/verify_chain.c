@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow/state.h"
+#include "flow/seen.h"
 #include "flow/verify_int.h"
 #include "manifest/chain.h"
 #include "manifest/manifest.h"
@@ -38,11 +38,9 @@ add_signer(struct chains *c, const char *signer, struct dr_err *err)
 }
 
 static int
-seen(void *arg, const char *set, const char *signer, struct dr_err *err)
+seen(void *arg, const struct dr_seen_at *at, struct dr_err *err)
 {
-	struct chains *c = arg;
-
-	return strcmp(set, c->set) != 0 ? 0 : add_signer(c, signer, err);
+	return add_signer(arg, at->signer, err);
 }
 
 static bool
@@ -79,6 +77,10 @@ static int
 one_chain(struct chains *c, const char *signer, struct dr_err *err)
 {
 	const struct dr_from_opts *from = c->v->o->from;
+	const struct dr_seen_at at = { .state = from->state,
+		.url = c->v->store,
+		.set = c->set,
+		.signer = signer };
 	const struct dr_chain_ops ops = { report, c };
 	struct dr_heads before = { .n = 0 }, now = { .n = 0 };
 	struct dr_err why = { 0 };
@@ -100,16 +102,14 @@ one_chain(struct chains *c, const char *signer, struct dr_err *err)
 		dr_err_clear(&why);
 	}
 	c->fault = false;
-	if (!from->no_signature && dr_state_seen_get(from->state, c->v->store,
-	                               c->set, signer, &before, err) == -1)
+	if (!from->no_signature && dr_seen_heads(&at, &before, err) == -1)
 		return -1;
 	if (dr_chain_check(c->link, n, &before, &ops, &now, err) == -1)
 		return -1;
 	/* Unsigned heads could be anybody's. */
 	if (c->fault || from->no_signature || now.n == 0)
 		return 0;
-	return dr_state_seen_put(from->state, c->v->store, c->set, signer, &now,
-	    err);
+	return dr_seen_put_heads(&at, &now, err);
 }
 
 int
@@ -117,6 +117,9 @@ dr_verify_chains(struct dr_verify *v, const char *set,
     const struct dr_backups *all, struct dr_err *err)
 {
 	struct chains c = { .v = v, .set = set, .all = all };
+	const struct dr_seen_at at = { .state = v->o->from->state,
+		.url = v->store,
+		.set = set };
 	int rc = -1;
 
 	if ((c.link = calloc(all->n + 1, sizeof(*c.link))) == NULL)
@@ -127,8 +130,8 @@ dr_verify_chains(struct dr_verify *v, const char *set,
 		        dr_manifest_str(all->v[i].manifest, "signer"),
 		        err) == -1)
 			goto out;
-	if (!v->o->from->no_signature && dr_state_seen_each(v->o->from->state,
-	                                     v->store, seen, &c, err) == -1)
+	if (!v->o->from->no_signature &&
+	    dr_seen_each_heads(&at, seen, &c, err) == -1)
 		goto out;
 	rc = 0;
 	for (size_t i = 0; i < c.n && rc == 0; i++)

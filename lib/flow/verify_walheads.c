@@ -4,19 +4,19 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "flow/seen.h"
 #include "flow/verify_int.h"
-#include "flow/walseen.h"
 
 static int
-check_seen(struct dr_verify_wal *w, const struct dr_walseen_at *at,
+check_seen(struct dr_verify_wal *w, const struct dr_seen_at *at,
     struct dr_err *err)
 {
 	const struct dr_wal_link *same = NULL;
-	struct dr_walseen seen;
+	struct dr_seen_ledger seen;
 	char text[512];
 	int rc;
 
-	if ((rc = dr_walseen_get(at, &seen, err)) != 1)
+	if ((rc = dr_seen_ledger(at, &seen, err)) != 1)
 		return rc;
 	for (size_t i = 0; i < w->cat.links; i++) {
 		const struct dr_wal_link *l = &w->cat.link[i];
@@ -35,15 +35,15 @@ check_seen(struct dr_verify_wal *w, const struct dr_walseen_at *at,
 }
 
 static int
-keep(const struct dr_walseen_at *at, const struct dr_wal_link *l,
+keep(const struct dr_seen_at *at, const struct dr_wal_link *l,
     struct dr_err *err)
 {
-	struct dr_walseen now = { .n = l->n };
+	struct dr_seen_ledger now = { .n = l->n };
 
 	(void)snprintf(now.name, sizeof(now.name), "%s",
 	    strrchr(l->name, '/') + 1);
 	memcpy(now.sha256, l->sha256, sizeof(now.sha256));
-	return dr_walseen_put(at, &now, err);
+	return dr_seen_put_ledger(at, &now, err);
 }
 
 static int
@@ -68,7 +68,7 @@ int
 dr_verify_wal_heads(struct dr_verify_wal *w, struct dr_err *err)
 {
 	const struct dr_walcat *c = &w->cat;
-	struct dr_walseen_at at = { .state = w->v->o->from->state,
+	struct dr_seen_at at = { .state = w->v->o->from->state,
 		.url = w->v->store,
 		.set = w->set,
 		.system_id = c->system_id };
@@ -120,28 +120,25 @@ dr_verify_wal_met(struct dr_verify_wal *w, struct dr_err *err)
 }
 
 static int
-still_there(void *arg, uint64_t system_id, const char *signer,
-    struct dr_err *err)
+still_there(void *arg, const struct dr_seen_at *at, struct dr_err *err)
 {
 	struct dr_verify_wal *w = arg;
-	const struct dr_walseen_at at = { .state = w->v->o->from->state,
-		.url = w->v->store,
-		.set = w->set,
-		.system_id = system_id,
-		.signer = signer };
 
 	for (size_t i = 0; i < w->met->n; i++)
-		if (w->met->v[i].system_id == system_id &&
-		    strcmp(w->met->v[i].signer, signer) == 0)
+		if (w->met->v[i].system_id == at->system_id &&
+		    strcmp(w->met->v[i].signer, at->signer) == 0)
 			return 0;
 	(void)snprintf(w->id, sizeof(w->id), "%llu",
-	    (unsigned long long)system_id);
-	return check_seen(w, &at, err);
+	    (unsigned long long)at->system_id);
+	return check_seen(w, at, err);
 }
 
 int
 dr_verify_wal_vanished(struct dr_verify_wal *w, struct dr_err *err)
 {
-	return dr_walseen_each(w->v->o->from->state, w->v->store, w->set,
-	    still_there, w, err);
+	const struct dr_seen_at at = { .state = w->v->o->from->state,
+		.url = w->v->store,
+		.set = w->set };
+
+	return dr_seen_each_ledger(&at, still_there, w, err);
 }

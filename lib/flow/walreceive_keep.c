@@ -2,7 +2,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/num.h"
+#include "flow/jsonfile.h"
 #include "flow/walreceive_int.h"
-
-#define KEEP_MAX (1U << 20)
 
 char *
 dr_recv_state_path(const struct dr_wal_receive_opts *o, uint64_t system_id,
@@ -46,27 +43,15 @@ int
 dr_recv_state_get(const char *path, const char *url, struct dr_recv_pos *pos,
     struct dr_err *err)
 {
-	struct dr_err why = { 0 };
 	json_t *json, *e;
-	size_t len, i;
-	int rc = 0;
-	char *text;
+	size_t i;
+	int rc = dr_jsonfile_get(path, &json, err);
 
-	if ((text = dr_file_get(path, KEEP_MAX, &len, &why)) == NULL) {
-		if (errno == ENOENT)
-			return 0;
-		*err = why;
-		return -1;
-	}
-	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	free(text);
-	if (!json_is_object(json)) {
-		json_decref(json);
-		dr_err_set(err, DR_EFAIL, "\"%s\" is damaged", path);
+	if (rc == -1)
 		return dr_err_hint(err,
 		    "without it the place to go on from is looked up in the "
 		    "ledgers");
-	}
+	rc = 0;
 	json_array_foreach(json_object_get(json, "stores"), i, e)
 		if (rc == 0 && entry(e, url, pos))
 			rc = 1;
@@ -79,9 +64,10 @@ dr_recv_state_put(const char *path, const char *const *urls,
     const struct dr_recv_pos *pos, size_t n, struct dr_err *err)
 {
 	json_t *json = json_object(), *list = json_array();
-	char lsn[DR_LSN_LEN], *text = NULL;
-	int rc = -1;
+	bool failed = false;
+	char lsn[DR_LSN_LEN];
 	size_t i;
+	int rc;
 
 	for (i = 0; i < n; i++)
 		if (pos[i].tli != 0 &&
@@ -89,18 +75,12 @@ dr_recv_state_put(const char *path, const char *const *urls,
 		        json_pack("{s:s, s:I, s:s}", "store", urls[i],
 		            "timeline", (json_int_t)pos[i].tli, "lsn",
 		            dr_format_lsn(pos[i].lsn, lsn))) == -1)
-			goto out;
-	if (json_object_set(json, "stores", list) == 0)
-		text = json_dumps(json, JSON_COMPACT);
-
-out:
-	if (text != NULL)
-		rc = dr_file_put(path, 0600, DR_FILE_REPLACE, text,
-		    strlen(text), err);
-	else
-		dr_err_set(err, DR_EFAIL, "cannot write \"%s\": no memory",
-		    path);
-	free(text);
+			failed = true;
+	if (failed || json_object_set(json, "stores", list) == -1) {
+		json_decref(json);
+		json = NULL;
+	}
+	rc = dr_jsonfile_put(path, json, err);
 	json_decref(list);
 	json_decref(json);
 	return rc;

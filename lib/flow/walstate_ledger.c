@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "flow/jsonfile.h"
 #include "flow/walstate_int.h"
 
 #define PENDING_MAX (4 * DR_LEDGER_MAX)
@@ -97,31 +98,6 @@ head_from(const json_t *o, struct dr_wal_head *h, struct dr_err *err)
 	return (h->name = dr_fmt(err, "%s", name)) == NULL ? -1 : 1;
 }
 
-/* 1 and *O, 0 absent, -1. */
-static int
-load(const char *path, json_t **o, struct dr_err *err)
-{
-	struct dr_err why = { 0 };
-	size_t len;
-	char *text = dr_file_get(path, PENDING_MAX, &len, &why);
-
-	*o = NULL;
-	if (text == NULL) {
-		if (errno == ENOENT)
-			return 0;
-		*err = why;
-		return -1;
-	}
-	*o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	free(text);
-	if (!json_is_object(*o)) {
-		json_decref(*o);
-		*o = NULL;
-		return dr_err_set(err, DR_EFAIL, "\"%s\" is damaged", path);
-	}
-	return 1;
-}
-
 static int
 store(char *path, struct dr_json *j, struct dr_buf *text, struct dr_err *err)
 {
@@ -144,7 +120,7 @@ dr_walstate_head(struct dr_walstate *s, struct dr_wal_head *h,
 	int rc = -1;
 
 	memset(h, 0, sizeof(*h));
-	if (path == NULL || (rc = load(path, &o, err)) != 1)
+	if (path == NULL || (rc = dr_jsonfile_get(path, &o, err)) != 1)
 		goto out;
 	if ((rc = head_from(o, h, err)) == 0)
 		rc = dr_err_set(err, DR_EFAIL, "\"%s\" is damaged", path);
@@ -246,7 +222,7 @@ dr_walstate_load(struct dr_walstate *s, uint64_t n, struct dr_wal_pending *p,
 	int rc = -1;
 
 	memset(p, 0, sizeof(*p));
-	if (path != NULL && (rc = load(path, &o, err)) == 1)
+	if (path != NULL && (rc = dr_jsonfile_get(path, &o, err)) == 1)
 		rc = pending_from(o, path, p, err) == -1 ? -1 : 1;
 	json_decref(o);
 	free(path);
@@ -363,7 +339,7 @@ dr_walstate_times(const struct dr_walstate *s, struct dr_walstate_times *t)
 		           st.st_mtim.tv_nsec / 1000;
 	free(path);
 	if ((path = dr_walstate_path(s, "head.json", &ignored)) != NULL &&
-	    load(path, &o, &ignored) == 1) {
+	    dr_jsonfile_get(path, &o, &ignored) == 1) {
 		memset(&h, 0, sizeof(h));
 		if (head_from(o, &h, &ignored) == 1)
 			t->newest = h.time;

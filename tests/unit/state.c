@@ -1,5 +1,6 @@
 /* state.c - what a host remembers of its pushes. */
 #include "flow/state.h"
+#include "flow/seen.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -162,7 +163,8 @@ test_seen(void)
 
 	memset(&h, 0, sizeof(h));
 	memset(&back, 0, sizeof(back));
-	OK(dr_state_seen_get(dir, "/store", "s", SIGNER, &back, &err) == 0 &&
+	OK(dr_seen_heads(&(struct dr_seen_at){ dir, "/store", "s", SIGNER, 0 },
+	       &back, &err) == 0 &&
 	        back.n == 0,
 	    "no heads were seen");
 	h.n = 2;
@@ -172,12 +174,16 @@ test_seen(void)
 	(void)snprintf(h.v[1].id, sizeof(h.v[1].id), "%s", ID2);
 	(void)snprintf(h.v[0].sha256, sizeof(h.v[0].sha256), "%s", SHA);
 	(void)snprintf(h.v[1].sha256, sizeof(h.v[1].sha256), "%s", SHA);
-	OK(dr_state_seen_put(dir, "/store", "s", SIGNER, &h, &err) == 0 &&
-	        dr_state_seen_get(dir, "/store", "s", SIGNER, &back, &err) ==
-	            0 &&
+	OK(dr_seen_put_heads(&(struct dr_seen_at){ dir, "/store", "s", SIGNER,
+	                         0 },
+	       &h, &err) == 0 &&
+	        dr_seen_heads(&(struct dr_seen_at){ dir, "/store", "s", SIGNER,
+	                          0 },
+	            &back, &err) == 0 &&
 	        memcmp(&h, &back, sizeof(h)) == 0,
 	    "heads seen");
-	OK(dr_state_seen_get(dir, "/other", "s", SIGNER, &back, &err) == 0 &&
+	OK(dr_seen_heads(&(struct dr_seen_at){ dir, "/other", "s", SIGNER, 0 },
+	       &back, &err) == 0 &&
 	        back.n == 0,
 	    "not in another store");
 }
