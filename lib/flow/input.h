@@ -43,7 +43,7 @@ const char *dr_input_name(const struct dr_input *);
 /*
  * The manifest, parsed and checked, after the source said 0 (a file's is
  * known from the start).  New reference; NULL with ERR set.  Foreign: a
- * fresh manifest of kind "stream" (DESIGN: the tool makes the first).
+ * fresh manifest of kind "stream".
  */
 json_t *dr_input_manifest(struct dr_input *, struct dr_err *);
 

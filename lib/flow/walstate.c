@@ -121,16 +121,35 @@ put_lsn(struct dr_json *j, uint64_t lsn)
 	dr_json_str(j, NULL, dr_format_lsn(lsn, text));
 }
 
+static void
+line_begin(struct dr_json *j, struct dr_buf *line, const char *kind)
+{
+	dr_json_init(j, line);
+	dr_json_array(j, NULL);
+	dr_json_str(j, NULL, kind);
+}
+
+/* The line goes to the end of OUT. */
+static int
+line_end(struct dr_json *j, struct dr_buf *line, struct dr_buf *out,
+    struct dr_err *err)
+{
+	int rc;
+
+	dr_json_close(j, ']');
+	if ((rc = dr_json_end(j, err)) == 0)
+		rc = add_line(out, line, err);
+	dr_buf_free(line);
+	return rc;
+}
+
 static int
 intent_line(const struct dr_intent *in, struct dr_buf *out, struct dr_err *err)
 {
 	struct dr_buf line = { .max = LINE_LEN_MAX };
 	struct dr_json j;
-	int rc;
 
-	dr_json_init(&j, &line);
-	dr_json_array(&j, NULL);
-	dr_json_str(&j, NULL, "intent");
+	line_begin(&j, &line, "intent");
 	dr_json_int(&j, NULL, in->time);
 	dr_json_uint(&j, NULL, in->writer);
 	dr_json_uint(&j, NULL, in->tli);
@@ -141,11 +160,7 @@ intent_line(const struct dr_intent *in, struct dr_buf *out, struct dr_err *err)
 	put_lsn(&j, in->to);
 	for (size_t i = 0; i < in->n; i++)
 		dr_json_str(&j, NULL, in->store[i].url);
-	dr_json_close(&j, ']');
-	if ((rc = dr_json_end(&j, err)) == 0)
-		rc = add_line(out, &line, err);
-	dr_buf_free(&line);
-	return rc;
+	return line_end(&j, &line, out, err);
 }
 
 static int
@@ -153,22 +168,15 @@ closed_line(const struct dr_intent *in, struct dr_buf *out, struct dr_err *err)
 {
 	struct dr_buf line = { .max = LINE_LEN_MAX };
 	struct dr_json j;
-	int rc;
 
-	dr_json_init(&j, &line);
-	dr_json_array(&j, NULL);
-	dr_json_str(&j, NULL, "closed");
+	line_begin(&j, &line, "closed");
 	dr_json_str(&j, NULL, in->name);
 	dr_json_str(&j, NULL, in->sha256);
 	for (size_t i = 0; i < in->n; i++) {
 		dr_json_str(&j, NULL, in->store[i].url);
 		dr_json_bool(&j, NULL, in->store[i].done);
 	}
-	dr_json_close(&j, ']');
-	if ((rc = dr_json_end(&j, err)) == 0)
-		rc = add_line(out, &line, err);
-	dr_buf_free(&line);
-	return rc;
+	return line_end(&j, &line, out, err);
 }
 
 static int
@@ -176,21 +184,14 @@ gap_line(const struct dr_wal_gap *g, struct dr_buf *out, struct dr_err *err)
 {
 	struct dr_buf line = { .max = LINE_LEN_MAX };
 	struct dr_json j;
-	int rc;
 
-	dr_json_init(&j, &line);
-	dr_json_array(&j, NULL);
-	dr_json_str(&j, NULL, "gap");
+	line_begin(&j, &line, "gap");
 	dr_json_int(&j, NULL, g->time);
 	dr_json_uint(&j, NULL, g->tli);
 	dr_json_str(&j, NULL, g->url);
 	put_lsn(&j, g->from);
 	put_lsn(&j, g->to);
-	dr_json_close(&j, ']');
-	if ((rc = dr_json_end(&j, err)) == 0)
-		rc = add_line(out, &line, err);
-	dr_buf_free(&line);
-	return rc;
+	return line_end(&j, &line, out, err);
 }
 
 /* --- the journal in memory ------------------------------------------------------- */
