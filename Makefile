@@ -10,6 +10,7 @@ AR      ?= ar
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
 V ?= release
+.DEFAULT_GOAL := all
 
 # --- what there is ---------------------------------------------------------
 # Each module may include itself and what is listed here, nothing else.

@@ -21,5 +21,7 @@ ok "make uninstall" make -s -C "$top" uninstall DESTDIR="$T/dest" PREFIX=/usr
 is "nothing is left" "$(find "$T/dest" -type f)" ""
 status 0 "make help" make -s -C "$top" help
 match "lists the targets" '^demo ' "$T/out"
+make -n -s -C "$top" >"$T/plain" 2>/dev/null
+nomatch "plain make builds, and runs nothing" 'run-(demo|check)' "$T/plain"
 
 done_testing
