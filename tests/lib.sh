@@ -35,7 +35,8 @@ V=${V:-release}
 . "$top/tests/counts.sh"
 
 # Nothing of the caller's settings may reach the tools.
-for v_ in $(env | sed -n 's/^\(\(DR\|PG\|AWS\)_\{0,1\}[A-Z_]*\)=.*/\1/p'); do
+for v_ in $(env | sed -nE 's/^((DR|PG|AWS|AZURE|GOOGLE|SSH)_?[A-Z0-9_]*)=.*/\1/p
+    s/^([A-Za-z]+_(proxy|PROXY))=.*/\1/p'); do
 	case $v_ in
 	DR_SOAK | DR_SEED) ;;
 	*) unset "$v_" ;;
