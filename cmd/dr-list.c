@@ -39,6 +39,7 @@ int
 main(int argc, char **argv)
 {
 	struct dr_list_opts o = { .set = NULL };
+	struct dr_stores_line line = DR_STORES_LINE_INIT;
 	struct dr_strs stores = { NULL, 0 }, ids = { NULL, 0 };
 	bool members = false;
 	const struct dr_opt opts[] = {
@@ -63,6 +64,7 @@ main(int argc, char **argv)
 		    "DR_VERIFY_KEY" },
 		{ "no-signature", 0, DR_OPT_FLAG, &o.no_signature, 0, 0, NULL,
 		    "do without a key to verify with", NULL },
+		DR_OPTS_STORE(&line),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-list",
@@ -78,12 +80,14 @@ main(int argc, char **argv)
 
 	dr_main_begin(cmd.name);
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1 ||
-	    check(&o, members, &err) == -1 || dr_crypt_init(&err) == -1 ||
+	    check(&o, members, &err) == -1 ||
+	    dr_stores_how(&line, &err) == -1 || dr_crypt_init(&err) == -1 ||
 	    dr_stores_named(argc - first, argv + first, &stores, &err) == -1)
 		goto out;
 	o.state = dr_common.state;
 	o.stores = stores.v;
 	o.nstores = stores.n;
+	o.how = &line.how;
 	o.identities = &ids;
 	(void)run(&o, members, &err);
 

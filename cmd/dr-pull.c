@@ -34,6 +34,7 @@ int
 main(int argc, char **argv)
 {
 	struct dr_pull_opts o = { .set = NULL };
+	struct dr_stores_line line = DR_STORES_LINE_INIT;
 	struct dr_strs stores = { NULL, 0 };
 	const struct dr_opt opts[] = {
 		{ "set", 'n', DR_OPT_STR, &o.set, 0, 0, "SET", "read from SET",
@@ -57,6 +58,7 @@ main(int argc, char **argv)
 		    "DR_VERIFY_KEY" },
 		{ "no-signature", 0, DR_OPT_FLAG, &o.no_signature, 0, 0, NULL,
 		    "do without a key to verify with", NULL },
+		DR_OPTS_STORE(&line),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-pull",
@@ -73,12 +75,14 @@ main(int argc, char **argv)
 
 	dr_main_begin(cmd.name);
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1 ||
-	    check(&o, &err) == -1 || dr_crypt_init(&err) == -1 ||
+	    check(&o, &err) == -1 || dr_stores_how(&line, &err) == -1 ||
+	    dr_crypt_init(&err) == -1 ||
 	    dr_stores_named(argc - first, argv + first, &stores, &err) == -1)
 		goto out;
 	o.state = dr_common.state;
 	o.stores = stores.v;
 	o.nstores = stores.n;
+	o.how = &line.how;
 	dr_progress_begin("pulling", 0);
 	(void)dr_pull(&o, &err);
 	dr_progress_end();

@@ -20,6 +20,7 @@
 struct options {
 	struct dr_push_opts push;
 	struct dr_input_opts in;
+	struct dr_stores_line line;
 	int require;
 	bool json;
 };
@@ -166,7 +167,7 @@ run(struct options *o, struct dr_err *err)
 int
 main(int argc, char **argv)
 {
-	struct options o = { .require = 0 };
+	struct options o = { .line = DR_STORES_LINE_INIT };
 	struct dr_strs stores = { NULL, 0 };
 	const struct dr_opt opts[] = {
 		{ "set", 'n', DR_OPT_STR, &o.push.set, 0, 0, "SET",
@@ -187,11 +188,19 @@ main(int argc, char **argv)
 		    NULL, "do not verify the signature of --input", NULL },
 		{ "json", 0, DR_OPT_FLAG, &o.json, 0, 0, NULL,
 		    "print the result as JSON", NULL },
+		DR_OPTS_STORE(&o.line),
+		DR_OPTS_LOCK(&o.line),
+		DR_OPTS_BODY(&o.line),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-push",
-		"[-n SET] [-k FILE] [--input FILE] [--require N] [--plain] "
-		"[--json] STORE...",
+		"[-n SET] [-k FILE] [--input FILE] [--require N] "
+		"[--plain]\n"
+		"               [--lock-days N | --lock-until TIME] "
+		"[--lock-mode MODE]\n"
+		"               [--legal-hold] [--storage-class CLASS] "
+		"[--sse KIND]\n"
+		"               [--limit-rate SIZE] [--json] STORE...",
 		"Publish a backup in one or more stores at once.",
 		"dr-snap -d service=main | dr-pack | "
 		"dr-seal -R /etc/dr/recipients |\n"
@@ -203,10 +212,12 @@ main(int argc, char **argv)
 	dr_main_begin(cmd.name);
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1 ||
 	    dr_set_named(o.push.set, &err) == -1 ||
+	    dr_stores_how(&o.line, &err) == -1 ||
 	    dr_stores_named(argc - first, argv + first, &stores, &err) == -1)
 		goto out;
 	o.push.stores = stores.v;
 	o.push.nstores = stores.n;
+	o.push.how = &o.line.how;
 	o.push.require = (size_t)o.require;
 	o.push.state = o.in.state = dr_common.state;
 	(void)run(&o, &err);

@@ -24,6 +24,7 @@
 struct options {
 	struct dr_from_opts from;
 	struct dr_restore_opts to;
+	struct dr_stores_line line;
 	struct dr_strs identities, tablespaces;
 	const char *identity_command, *passphrase_file;
 	const char *target_xid, *target_name, *standby;
@@ -162,6 +163,7 @@ main(int argc, char **argv)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct options o = { .action = DR_ACT_PROMOTE,
+		.line = DR_STORES_LINE_INIT,
 		.target_time = NO_TIME,
 		.target_lsn = NO_LSN,
 		.to.workers = cpus < 1   ? 1
@@ -220,6 +222,7 @@ main(int argc, char **argv)
 		    "make a standby of the primary at CONNINFO", NULL },
 		{ "as-is", 0, DR_OPT_FLAG, &o.to.as_is, 0, 0, NULL,
 		    "leave the configuration as it was", NULL },
+		DR_OPTS_STORE(&o.line),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-restore",
@@ -247,8 +250,9 @@ main(int argc, char **argv)
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
 		goto out;
 	o.from.state = dr_common.state;
+	o.from.how = &o.line.how;
 	if (dr_from_operands(argc - first, argv + first, &o.from, &err) == 0 &&
-	    check(&o, &t, &err) == 0)
+	    check(&o, &t, &err) == 0 && dr_stores_how(&o.line, &err) == 0)
 		run(&o, &t, &err);
 
 out:

@@ -15,6 +15,7 @@
 struct options {
 	struct dr_from_opts from;
 	struct dr_verify_opts how;
+	struct dr_stores_line line;
 	struct dr_strs identities;
 	const char *identity_command, *passphrase_file;
 	bool json;
@@ -79,9 +80,10 @@ int
 main(int argc, char **argv)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct options o = { .how.workers = cpus < 1   ? 1
-		                            : cpus > 4 ? 4
-		                                       : (int)cpus };
+	struct options o = { .line = DR_STORES_LINE_INIT,
+		.how.workers = cpus < 1   ? 1
+		               : cpus > 4 ? 4
+		                          : (int)cpus };
 	const struct dr_opt opts[] = {
 		{ "set", 'n', DR_OPT_STR, &o.from.set, 0, 0, "SET",
 		    "verify SET only (all sets of the store)", "DR_SET" },
@@ -106,6 +108,7 @@ main(int argc, char **argv)
 		    "FILE", "read the identity's passphrase from FILE", NULL },
 		{ "json", 0, DR_OPT_FLAG, &o.json, 0, 0, NULL,
 		    "print one JSON object a line", NULL },
+		DR_OPTS_STORE(&o.line),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-verify",
@@ -123,8 +126,9 @@ main(int argc, char **argv)
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
 		goto out;
 	o.from.state = dr_common.state;
+	o.from.how = &o.line.how;
 	if (dr_from_operands(argc - first, argv + first, &o.from, &err) == 0 &&
-	    check(&o, &err) == 0)
+	    check(&o, &err) == 0 && dr_stores_how(&o.line, &err) == 0)
 		run(&o, &err);
 
 out:

@@ -22,7 +22,8 @@ static struct {
 	struct dr_strs stores, recipients, recipient_files;
 	int require, cipher;
 	bool ledger;
-} push;
+	struct dr_stores_line line;
+} push = { .line = DR_STORES_LINE_INIT };
 
 static const struct dr_opt push_opts[] = {
 	{ "set", 'n', DR_OPT_STR, &push.o.ship.set, 0, 0, "SET",
@@ -31,12 +32,7 @@ static const struct dr_opt push_opts[] = {
 	    "store it in STORE (DR_STORE)", NULL },
 	{ "require", 0, DR_OPT_INT, &push.require, 1, DR_SHIP_STORES, "N",
 	    "succeed when N stores have it (all)", NULL },
-	{ "recipients-file", 'R', DR_OPT_LIST, &push.recipient_files, 0, 0,
-	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
-	{ "recipient", 'r', DR_OPT_LIST, &push.recipients, 0, 0, "RECIPIENT",
-	    "seal to RECIPIENT", NULL },
-	{ "cipher", 0, DR_OPT_CHOICE, &push.cipher, 0, 0, "age|aes-256-gcm",
-	    "format to seal in (age)", "DR_CIPHER" },
+	DR_OPTS_SEAL(push),
 	{ "sign-key", 'k', DR_OPT_STR, &push.o.ship.sign_key, 0, 0, "FILE",
 	    "sign with FILE (STATE/sign.key, made at first use)",
 	    "DR_SIGN_KEY" },
@@ -46,12 +42,15 @@ static const struct dr_opt push_opts[] = {
 	    "warn when more than SIZE of WAL waits", NULL },
 	{ "ledger", 0, DR_OPT_FLAG, &push.ledger, 0, 0, NULL,
 	    "write the ledger that is due, and store no file", NULL },
+	DR_OPTS_STORE(&push.line),
+	DR_OPTS_LOCK(&push.line),
 	{ 0 },
 };
 
 static const struct dr_cmd push_cmd = { "dr-wal push",
 	"[-n SET] [-s STORE]... [--require N] [-R FILE]... [-k FILE]\n"
-	"           [--batch] [--queue-max SIZE] PATH | --ledger",
+	"           [--batch] [--queue-max SIZE] [--lock-days N | ...] PATH | "
+	"--ledger",
 	"Store a file of WAL, as archive_command.",
 	"archive_command = 'dr-wal push -n main -s /backup "
 	"-R /etc/dr/recipients %p'\n",
@@ -72,13 +71,14 @@ run_push(int argc, char **argv, struct dr_err *err)
 		return dr_err_hint(err, "try 'dr-wal push --help'");
 	}
 	if (dr_set_named(s->set, err) == -1 ||
-	    (push.stores.n == 0 &&
-	        dr_stores_named(0, NULL, &push.stores, err) == -1) ||
+	    dr_stores_how(&push.line, err) == -1 ||
+	    dr_stores_named(0, NULL, &push.stores, err) == -1 ||
 	    (!push.ledger && (to = dr_recipients_gather(&push.recipients,
 	                          &push.recipient_files, err)) == NULL))
 		goto out;
 	s->stores = push.stores.v;
 	s->nstores = push.stores.n;
+	s->how = &push.line.how;
 	s->require = (size_t)push.require;
 	s->state = dr_common.state;
 	s->recipients = to;
@@ -101,7 +101,9 @@ static struct {
 	struct dr_wal_receive_opts o;
 	struct dr_strs recipients, recipient_files;
 	int require, cipher;
-} receive = { .o = { .interval = 1000, .shutdown_timeout = 10000 } };
+	struct dr_stores_line line;
+} receive = { .o = { .interval = 1000, .shutdown_timeout = 10000 },
+	.line = DR_STORES_LINE_INIT };
 
 static const struct dr_opt receive_opts[] = {
 	{ "set", 'n', DR_OPT_STR, &receive.o.set, 0, 0, "SET",
@@ -118,22 +120,20 @@ static const struct dr_opt receive_opts[] = {
 	    "D", "how long an end may take (10s)", NULL },
 	{ "require", 0, DR_OPT_INT, &receive.require, 1, DR_SHIP_STORES, "N",
 	    "WAL counts as stored when N stores have it (all)", NULL },
-	{ "recipients-file", 'R', DR_OPT_LIST, &receive.recipient_files, 0, 0,
-	    "FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },
-	{ "recipient", 'r', DR_OPT_LIST, &receive.recipients, 0, 0, "RECIPIENT",
-	    "seal to RECIPIENT", NULL },
-	{ "cipher", 0, DR_OPT_CHOICE, &receive.cipher, 0, 0, "age|aes-256-gcm",
-	    "format to seal in (age)", "DR_CIPHER" },
+	DR_OPTS_SEAL(receive),
 	{ "sign-key", 'k', DR_OPT_STR, &receive.o.sign_key, 0, 0, "FILE",
 	    "sign with FILE (STATE/sign.key, made at first use)",
 	    "DR_SIGN_KEY" },
+	DR_OPTS_STORE(&receive.line),
+	DR_OPTS_LOCK(&receive.line),
 	{ 0 },
 };
 
 static const struct dr_cmd receive_cmd = { "dr-wal receive",
 	"[-n SET] [-d CONNINFO] --slot NAME [--create-slot] [--interval D]\n"
 	"           [--shutdown-timeout D] [--require N] [-R FILE]... "
-	"[-k FILE] STORE...",
+	"[-k FILE] [--lock-days N | ...]\n"
+	"           STORE...",
 	"Receive WAL from a server as it is written, and store it.",
 	"dr-wal receive -n main -d service=main --slot drtools --create-slot "
 	"-R /etc/dr/recipients /backup\n",
@@ -148,12 +148,15 @@ run_receive(int argc, char **argv, struct dr_err *err)
 	int rc = -1;
 
 	if (dr_set_named(o->set, err) == -1 ||
+	    dr_stores_how(&receive.line, err) == -1 ||
 	    dr_stores_named(argc, argv, &stores, err) == -1 ||
 	    (to = dr_recipients_gather(&receive.recipients,
 	         &receive.recipient_files, err)) == NULL)
 		goto out;
 	o->stores = stores.v;
 	o->nstores = stores.n;
+	o->how = &receive.line.how;
+	o->lock_days = receive.line.lock_days;
 	o->require = (size_t)receive.require;
 	o->state = dr_common.state;
 	o->recipients = to;
@@ -174,8 +177,9 @@ static struct {
 	struct dr_walget_opts o;
 	struct dr_strs stores;
 	const char *system_id;
+	struct dr_stores_line line;
 	enum dr_walget_status status;
-} get = { .status = DR_WALGET_FAILED };
+} get = { .status = DR_WALGET_FAILED, .line = DR_STORES_LINE_INIT };
 
 static const struct dr_opt get_opts[] = {
 	{ "set", 'n', DR_OPT_STR, &get.o.set, 0, 0, "SET", "read from SET",
@@ -201,6 +205,7 @@ static const struct dr_opt get_opts[] = {
 	{ "system-id", 0, DR_OPT_STR, &get.system_id, 0, 0, "N",
 	    "system identifier of the cluster (that of the data directory)",
 	    NULL },
+	DR_OPTS_STORE(&get.line),
 	{ 0 },
 };
 
@@ -224,13 +229,14 @@ run_get(int argc, char **argv, struct dr_err *err)
 		return dr_err_hint(err, "try 'dr-wal get --help'");
 	}
 	if (dr_set_named(get.o.set, err) == -1 ||
-	    (get.stores.n == 0 &&
-	        dr_stores_named(0, NULL, &get.stores, err) == -1) ||
+	    dr_stores_how(&get.line, err) == -1 ||
+	    dr_stores_named(0, NULL, &get.stores, err) == -1 ||
 	    (get.system_id != NULL &&
 	        dr_walget_number(get.system_id, &get.o.system_id, err) == -1))
 		goto out;
 	get.o.stores = get.stores.v;
 	get.o.nstores = get.stores.n;
+	get.o.how = &get.line.how;
 	get.o.state = dr_common.state;
 	get.o.name = argv[0];
 	get.o.dest = argv[1];

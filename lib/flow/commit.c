@@ -167,9 +167,10 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 			ps->lost = true;
 			continue;
 		}
-		store = t != NULL
-		            ? t->store
-		            : (opened = dr_store_open(ps->url, NULL, &why));
+		store =
+		    t != NULL
+		        ? t->store
+		        : (opened = dr_store_open(ps->url, c->o->how, &why));
 		if (store != NULL)
 			rc = publish(store, c->o->set, p, true, &why);
 		dr_store_free(opened);

@@ -71,7 +71,7 @@ open_in(const struct dr_from_opts *o, const char *url,
 	struct dr_blob *blob = NULL;
 	struct dr_body *body = NULL;
 
-	if ((store = dr_store_open(url, NULL, err)) == NULL)
+	if ((store = dr_store_open(url, o->how, err)) == NULL)
 		return NULL;
 	if (dr_catalogue_read(store, o->set, &co, &all, err) == -1 ||
 	    (b = dr_backups_find(&all, o->id, err)) == NULL ||

@@ -11,14 +11,16 @@
 #include "base/err.h"
 #include "crypt/minisign.h"
 #include "flow/body.h"
+#include "store/store.h"
 
 struct dr_from_opts {
 	const char *set, *id;
 	const char *verify_key; /* -K, or NULL */
 	bool no_signature;
 	const char *state;
-	const char *file;      /* or "-"; NULL: a store */
-	struct dr_strs stores; /* tried in order */
+	const char *file;                /* or "-"; NULL: a store */
+	struct dr_strs stores;           /* tried in order */
+	const struct dr_store_opts *how; /* to open them; or NULL */
 };
 
 /*

@@ -331,7 +331,7 @@ note_set(void *arg, const char *name, struct dr_err *err)
 static int
 list_store(struct list *l, const char *url, struct dr_err *err)
 {
-	struct dr_store *store = dr_store_open(url, NULL, err);
+	struct dr_store *store = dr_store_open(url, l->o->how, err);
 	struct sets sets = { NULL, 0 };
 	int rc = -1;
 	size_t i;

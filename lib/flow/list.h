@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "store/store.h"
 #include "stream/sink.h"
 
 struct dr_list_opts {
@@ -19,6 +20,7 @@ struct dr_list_opts {
 	const char *state;
 	const char *const *stores;
 	size_t nstores;
+	const struct dr_store_opts *how; /* to open them; or NULL */
 	bool json;
 	/* for the members of one backup */
 	const char *id;

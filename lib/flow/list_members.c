@@ -281,7 +281,7 @@ dr_list_members(const struct dr_list_opts *o, struct dr_sink *out,
 		struct dr_err why = { 0 };
 
 		dr_store_free(store);
-		if ((store = dr_store_open(o->stores[i], NULL, &why)) != NULL)
+		if ((store = dr_store_open(o->stores[i], o->how, &why)) != NULL)
 			body = open_in(o, store, keys, &why);
 		if (body == NULL && o->nstores > 1)
 			dr_warn("store \"%s\": %s", o->stores[i], why.msg);

@@ -42,7 +42,7 @@ find_in(const struct dr_pull_opts *o, const char *url,
 {
 	const struct dr_catalogue_opts co = { .keys = keys };
 
-	if ((f->store = dr_store_open(url, NULL, err)) == NULL)
+	if ((f->store = dr_store_open(url, o->how, err)) == NULL)
 		return -1;
 	if (o->object != NULL) {
 		f->body = dr_store_get(f->store, o->object, err);

@@ -21,6 +21,7 @@ struct dr_pull_opts {
 	const char *state;
 	const char *const *stores; /* tried in order */
 	size_t nstores;
+	const struct dr_store_opts *how; /* to open them; or NULL */
 	struct dr_output_opts out;
 };
 

@@ -70,7 +70,8 @@ open_stores(struct push *p, struct dr_err *err)
 	for (i = 0; i < o->nstores; i++) {
 		struct dr_target *t = &r->target[i];
 
-		if ((t->store = dr_store_open(o->stores[i], NULL, err)) == NULL)
+		if ((t->store = dr_store_open(o->stores[i], o->how, err)) ==
+		    NULL)
 			return -1;
 		r->n++;
 		for (j = 0; j < i; j++)

@@ -18,6 +18,7 @@ struct dr_push_opts {
 	const char *set;
 	const char *const *stores; /* URLs */
 	size_t nstores;
+	const struct dr_store_opts *how; /* to open them; or NULL */
 	const char *sign_key; /* NULL: STATE/sign.key, made at first use */
 	const char *state;
 	size_t require; /* stores that must have it; 0: all */

@@ -138,6 +138,8 @@ dr_restore_command(const struct dr_command_opts *o, struct dr_buf *out,
 	        ? file(out, "-K", o->verify_key, err) == -1
 	        : dr_buf_str(out, " --no-signature", err) == -1)
 		return -1;
+	if (o->ca_file != NULL && file(out, "--ca-file", o->ca_file, err) == -1)
+		return -1;
 	if (o->state != NULL && option(out, "--state", o->state, err) == -1)
 		return -1;
 	if (o->standby && dr_buf_str(out, " --standby", err) == -1)

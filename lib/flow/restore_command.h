@@ -21,6 +21,7 @@ struct dr_command_opts {
 	const struct dr_strs *identities;
 	const char *identity_command, *passphrase_file; /* or NULL */
 	const char *verify_key; /* NULL: no signature wanted */
+	const char *ca_file;    /* or NULL */
 	bool standby;
 };
 

@@ -61,7 +61,8 @@ view_open(struct view *v, const struct dr_plan_opts *o, struct dr_err *err)
 	for (size_t i = 0; i < urls->n; i++) {
 		struct dr_catalogue_opts co = { .keys = v->keys };
 		struct dr_err why = { 0 };
-		struct dr_store *s = dr_store_open(urls->v[i], NULL, &why);
+		struct dr_store *s =
+		    dr_store_open(urls->v[i], o->from->how, &why);
 
 		if (s != NULL && dr_catalogue_read(s, o->from->set, &co,
 		                     &v->all[v->n], &why) == 0) {
@@ -268,6 +269,7 @@ command(const struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 		.identities = v->o->identities,
 		.identity_command = v->o->identity_command,
 		.passphrase_file = v->o->passphrase_file,
+		.ca_file = from->how != NULL ? from->how->ca_file : NULL,
 		.standby = v->o->standby != NULL };
 	char *state = NULL, *key = NULL;
 	int rc = -1;

@@ -305,7 +305,7 @@ one_store(struct dr_verify *v, const char *url, struct dr_err *err)
 	int rc = -1;
 
 	v->store = url;
-	if ((store = dr_store_open(url, NULL, err)) == NULL)
+	if ((store = dr_store_open(url, v->o->from->how, err)) == NULL)
 		return -1;
 	v->store = dr_store_url(store);
 	if (sets_of(v, store, &names, err) == -1)

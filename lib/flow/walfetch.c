@@ -17,7 +17,7 @@ dr_walfetch_open(struct dr_walfetch *f, const char *const *urls, size_t n,
 		return dr_err_set(err, DR_EUSAGE, "more than %d stores",
 		    DR_FETCH_STORES);
 	for (; f->n < n; f->n++)
-		if ((f->store[f->n] = dr_store_open(urls[f->n], NULL, err)) ==
+		if ((f->store[f->n] = dr_store_open(urls[f->n], f->how, err)) ==
 		    NULL)
 			return -1;
 	return 0;

@@ -20,10 +20,11 @@
 
 /* Start with { 0 }; dr_walfetch_open fills the stores. */
 struct dr_walfetch {
-	const char *set; /* borrowed, as are the three below */
+	const char *set; /* borrowed, as are those below */
 	uint64_t system_id;
 	const struct dr_identities *ids;
 	const struct dr_verify_keys *keys; /* NULL: no signature wanted */
+	const struct dr_store_opts *how;   /* to open stores; or NULL */
 	struct dr_store *store[DR_FETCH_STORES];
 	bool skip[DR_FETCH_STORES]; /* known not to answer: an error */
 	size_t n;

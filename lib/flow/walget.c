@@ -424,6 +424,7 @@ load_keys(struct get *g, struct dr_err *err)
 	if ((g->keys = dr_trust_load(o->verify_key, o->state, err)) == NULL)
 		return -1;
 	g->fetch.keys = g->keys;
+	g->fetch.how = o->how;
 	if (o->verify_key != NULL)
 		path = dr_fmt(err, "%s", o->verify_key);
 	else

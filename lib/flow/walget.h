@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "store/store.h"
 
 #define DR_WALGET_MS         60000 /* the deadline, and that of a standby */
 #define DR_WALGET_STANDBY_MS 2000
@@ -27,6 +28,7 @@ struct dr_walget_opts {
 	const char *set, *state;
 	const char *const *stores; /* in the order to try them */
 	size_t nstores;
+	const struct dr_store_opts *how; /* to open them; or NULL */
 	struct dr_strs identities;
 	const char *identity_command, *passphrase_file;
 	const char *verify_key; /* NULL: STATE/sign.key.pub */

@@ -416,6 +416,7 @@ dr_ship_ledger(struct dr_ship *s, bool force, struct dr_err *err)
 		*err = why;
 		return -1;
 	}
+	dr_ship_lock(s);
 	rc = run(&r, force, err);
 	close(lock);
 	dr_ship_metrics(s, &r.head, r.owed);

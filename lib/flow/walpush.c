@@ -356,7 +356,7 @@ owed_here(const struct dr_ship_opts *o, const struct dr_wal_pending *p,
 
 	*owed = 0;
 	for (size_t i = 0; i < o->nstores; i++) {
-		if ((store = dr_store_open(o->stores[i], NULL, err)) == NULL)
+		if ((store = dr_store_open(o->stores[i], o->how, err)) == NULL)
 			return -1;
 		for (size_t k = 0; k < p->n; k++)
 			*owed += strcmp(p->owed[k], dr_store_url(store)) == 0;

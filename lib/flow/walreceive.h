@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "crypt/seal.h"
+#include "store/store.h"
 
 struct dr_wal_receive_opts {
 	const char *set, *state;
@@ -25,7 +26,9 @@ struct dr_wal_receive_opts {
 	uint64_t shutdown_timeout; /* ms */
 	const char *const *stores; /* URLs */
 	size_t nstores;
-	size_t require;       /* 0: all */
+	const struct dr_store_opts *how; /* to open them; or NULL */
+	int lock_days;                   /* as in struct dr_ship_opts */
+	size_t require;                  /* 0: all */
 	const char *sign_key; /* NULL: STATE/sign.key, made at first use */
 	const struct dr_recipients *recipients;
 	enum dr_cipher cipher;

@@ -133,7 +133,7 @@ look(const struct kid *k, size_t i, uint64_t base, struct dr_recv_pos *pos,
 	int rc = -1;
 
 	if ((keys = own_keys(k, err)) == NULL ||
-	    (store = dr_store_open(k->o->stores[i], NULL, err)) == NULL)
+	    (store = dr_store_open(k->o->stores[i], k->o->how, err)) == NULL)
 		goto out;
 	memset(&cat, 0, sizeof(cat));
 	if (dr_walcat_read(store, k->o->set, k->setup->system_id,
@@ -153,7 +153,7 @@ out:
 static int
 set_up_store(struct kid *k, size_t i, struct dr_err *err)
 {
-	struct dr_store *store = dr_store_open(k->o->stores[i], NULL, err);
+	struct dr_store *store = dr_store_open(k->o->stores[i], k->o->how, err);
 
 	if (store == NULL)
 		return -1;
@@ -182,6 +182,8 @@ set_up(struct kid *k, struct dr_err *err)
 		.stores = o->stores,
 		.nstores = o->nstores,
 		.require = o->require,
+		.how = o->how,
+		.lock_days = o->lock_days,
 		.sign_key = o->sign_key,
 		.recipients = o->recipients,
 		.cipher = o->cipher,

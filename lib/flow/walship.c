@@ -7,6 +7,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/state.h"
+#include "flow/stores.h"
 #include "flow/walship_int.h"
 
 #define JOURNAL_BIG (4U << 20)
@@ -26,7 +27,7 @@ open_stores(struct dr_ship *s, struct dr_err *err)
 		    "%zu of %zu stores cannot be required", o->require,
 		    o->nstores);
 	for (size_t i = 0; i < o->nstores; i++) {
-		if ((s->store[i] = dr_store_open(o->stores[i], NULL, err)) ==
+		if ((s->store[i] = dr_store_open(o->stores[i], &s->how, err)) ==
 		    NULL)
 			return -1;
 		if (dr_ship_store(s, dr_store_url(s->store[i])) < s->n)
@@ -48,6 +49,8 @@ dr_ship_open(const struct dr_ship_opts *o, struct dr_err *err)
 		return NULL;
 	}
 	s->o = *o;
+	if (o->how != NULL)
+		s->how = *o->how;
 	if (open_stores(s, err) == -1 ||
 	    (s->key = dr_state_sign_key(o->state, o->sign_key, &made, err)) ==
 	        NULL ||
@@ -75,6 +78,13 @@ const char *
 dr_ship_signer(const struct dr_ship *s)
 {
 	return dr_sign_key_id(s->key);
+}
+
+void
+dr_ship_lock(struct dr_ship *s)
+{
+	if (s->o.lock_days != 0)
+		s->how.lock.until = dr_lock_end(s->o.lock_days);
 }
 
 size_t
@@ -352,6 +362,7 @@ dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
 	int rc = -1;
 
 	memset(r, 0, sizeof(*r));
+	dr_ship_lock(s);
 	if (dr_wal_make(&wo, id, data, len, &made, err) == -1 ||
 	    (object = dr_wal_object_name(id, s->o.cipher, err)) == NULL)
 		goto out;

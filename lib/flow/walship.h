@@ -17,6 +17,8 @@ struct dr_ship_opts {
 	const char *set, *state;
 	const char *const *stores; /* URLs */
 	size_t nstores;
+	const struct dr_store_opts *how; /* to open them; or NULL */
+	int lock_days;        /* not 0: locks end this long after each put */
 	size_t require;       /* 0: all */
 	const char *sign_key; /* NULL: STATE/sign.key, made at first use */
 	const struct dr_recipients *recipients;

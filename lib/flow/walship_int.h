@@ -11,6 +11,7 @@
 
 struct dr_ship {
 	struct dr_ship_opts o;
+	struct dr_store_opts how;
 	struct dr_sign_key *key;
 	struct dr_walstate *state;
 	struct dr_store *store[DR_SHIP_STORES];
@@ -18,6 +19,9 @@ struct dr_ship {
 	uint64_t gap_bytes[DR_SHIP_STORES]; /* in the ledgers of this process */
 	struct dr_err bad[DR_SHIP_STORES];  /* why it failed last */
 };
+
+/* Before a put: when its lock ends. */
+void dr_ship_lock(struct dr_ship *);
 
 /* Its place among the stores by URL, or n. */
 size_t dr_ship_store(const struct dr_ship *, const char *url);

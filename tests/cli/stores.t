@@ -1,0 +1,62 @@
+#!/bin/sh
+# The options that say how to treat stores, in every tool that takes one.
+. "${0%/*}/../lib.sh"
+need dr-snap dr-push dr-wal python3
+
+cd "$T" || exit 1
+DR_SET=s
+export DR_SET
+mkdir a
+echo x | dr-snap --stdin note | cat >one
+push() {
+	dr-push --plain "$@" a <one
+}
+nothing() {
+	is "$1: nothing is stored" "$(find a -type f | wc -l)" 0
+}
+
+# --- locks that make no sense ----------------------------------------------------
+status 2 "two ends of a lock" push --lock-days 3 --lock-until 2999-01-01T00:00:00Z
+match "are named" 'lock-days and --lock-until' err
+status 2 "an end that has passed" push --lock-until 2001-01-01T00:00:00Z
+match "is told" 'has passed' err
+status 2 "a mode without an end" push --lock-mode governance
+match "locks nothing" 'locks nothing' err
+status 2 "a mode that is none" push --lock-mode strict
+status 2 "no days" push --lock-days 0
+status 2 "an end without its zone" push --lock-until 2999-01-01T00:00:00
+nothing "refused"
+
+# --- what a directory has not ----------------------------------------------------
+for o in --lock-days=3 --lock-until=2999-01-01T00:00:00Z --legal-hold \
+    --storage-class=COLD --sse=AES256; do
+	status 2 "a directory refuses $o" push "$o"
+	match "and says why" 'is a directory: it has no locks' err
+done
+nothing "a directory"
+dr-key new -o id 2>/dev/null
+dr-key recipient id >to
+w=000000010000000000000001
+python3 "$top/tests/walseg.py" pg $w
+status 2 "so it does WAL" dr-wal push --lock-days 3 -R to -s a pg/pg_wal/$w
+match "and says why" 'is a directory: it has no locks' err
+nothing "WAL"
+
+# --- authorities -----------------------------------------------------------------
+: >ca
+status 0 "authorities that are not needed" push --ca-file ca \
+    --allow-no-create-only --limit-rate 1G
+for t in "dr-push --plain" dr-pull dr-list dr-verify "dr-restore -D new"; do
+	# shellcheck disable=SC2086
+	status 2 "$t: authorities that are not there" $t --ca-file none a <one
+	match "are named" 'cannot read "none"' err
+done
+status 2 "dr-wal push: the same" dr-wal push --ca-file none -R to -s a x
+status 255 "dr-wal get: the same" \
+    dr-wal get --ca-file none -s a 000000010000000000000001 x
+status 0 "dr-list with the options" dr-list --ca-file ca --allow-no-create-only a
+status 0 "dr-verify" dr-verify --ca-file ca --allow-no-create-only a
+ok "dr-pull" sh -c 'dr-pull --ca-file ca --allow-no-create-only a | cat >two'
+status 0 "dr-restore" dr-restore --ca-file ca --allow-no-create-only -D new a
+
+done_testing
