@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,8 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/tty.h"
+
+int (*dr_fd_poll)(struct pollfd *, nfds_t, int) = poll;
 
 /* Wait until FD is ready for EVENTS, or fail once stopped. */
 static int
@@ -26,7 +27,7 @@ wait_for(int fd, short events, struct dr_err *err)
 	for (;;) {
 		if (dr_check_stop(err) == -1)
 			return -1;
-		if (poll(p, 2, -1) == -1) {
+		if (dr_fd_poll(p, 2, -1) == -1) {
 			if (errno == EINTR) {
 				dr_progress_poll();
 				continue;

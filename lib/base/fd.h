@@ -6,11 +6,18 @@
 
 #include <sys/types.h>
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+
+/*
+ * How the functions below wait: poll(2), unless lib/http has put in its
+ * place what lets transfers go on meanwhile.  Called from any thread.
+ */
+extern int (*dr_fd_poll)(struct pollfd *, nfds_t, int ms);
 
 /*
  * read(2) that waits, and that a stop signal ends with DR_ESTOP.  NAME is

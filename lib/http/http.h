@@ -5,7 +5,8 @@
  * All transfers of a process that were begun with dr_http_start share one
  * loop, whichever client they belong to, and progress whenever any of the
  * functions that wait is called: an upload to one store goes on while another
- * is waited for.  They belong to the main thread.  dr_http_do works by
+ * is waited for, and while the main thread waits for input (dr_fd_poll of
+ * base/fd.h).  They belong to the main thread.  dr_http_do works by
  * itself and may be called from any thread.
  *
  * TLS 1.2 at least, certificates and host names always verified.  Proxies as
@@ -83,6 +84,11 @@ struct dr_http_req {
 	uint64_t body_off;
 	uint64_t len;
 	bool once; /* never send again what may have arrived */
+	/*
+	 * Clears up after us, and so goes on after a stop signal: with
+	 * dr_http_do, for 10 s at most.
+	 */
+	bool cleanup;
 	/*
 	 * Where the body of a reply with status 200 or 206 goes: exactly
 	 * INTO_LEN bytes, else the attempt counts as broken.  NULL: REPLY.
