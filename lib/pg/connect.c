@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "pg/conn.h"
 #include "pg/conn_int.h"
+#include "pg/libpq.h"
 
 struct settings {
 	const char *keys[64], *values[64];
@@ -307,6 +308,8 @@ dr_pg_connect(const char *conninfo, bool replication, const char *app,
 	size_t skip = 0;
 	int rc = -1;
 
+	if (dr_libpq(err) == -1)
+		return NULL;
 	given = PQconninfoParse(conninfo != NULL ? conninfo : "", &why);
 	if (given == NULL) {
 		PQfreemem(why);
@@ -352,6 +355,8 @@ dr_pg_conninfo_ok(const char *conninfo, struct dr_err *err)
 	char *why = NULL;
 	int rc = 0;
 
+	if (dr_libpq(err) == -1)
+		return -1;
 	if ((given = PQconninfoParse(conninfo, &why)) == NULL) {
 		PQfreemem(why);
 		return dr_err_set(err, DR_EUSAGE,
