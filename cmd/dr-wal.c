@@ -289,5 +289,8 @@ main(int argc, char **argv)
 	    dr_crypt_init(&err) == 0)
 		(void)verbs[v].run(argc - 1 - n, argv + 1 + n, &err);
 	n = dr_main_end(&err);
-	return v != -1 && verbs[v].ended != NULL ? verbs[v].ended(n) : n;
+	/* It may have been meant to be get. */
+	if (v == -1)
+		return n == DR_EUSAGE ? DR_WALGET_FAILED : n;
+	return verbs[v].ended != NULL ? verbs[v].ended(n) : n;
 }

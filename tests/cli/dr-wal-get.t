@@ -101,6 +101,10 @@ status 0 "one store in error, one that has it" \
 match "is a warning" 'warning: store ".*nowhere"' err
 status 255 "no such name" get -s "$T/a" x
 status 255 "a lower-case name" get -s "$T/a" 00000001000000000000000a
+status 255 "a mistyped verb" dr-wal gte -s "$T/a" "$(S 1)" x
+match "is named" 'unknown command "gte"' "$T/err"
+status 255 "an option before the verb" dr-wal -q get -s "$T/a" "$(S 1)" x
+status 255 "no verb" dr-wal
 status 255 "no operand" dr-wal get -s "$T/a"
 status 255 "three operands" dr-wal get -s "$T/a" a b c
 status 255 "no such option" dr-wal get --nonsense -s "$T/a" a b

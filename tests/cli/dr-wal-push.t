@@ -141,8 +141,8 @@ status 2 "two files" push -s "$T/a" pg_wal/$S pg_wal/$S
 status 2 "no store" push pg_wal/$S
 status 2 "no recipient" env -u DR_RECIPIENTS dr-wal push -s a pg/pg_wal/$S
 status 2 "no set" env -u DR_SET dr-wal push -s a pg/pg_wal/$S
-status 2 "no verb" dr-wal
-status 2 "another verb" dr-wal pull
+status 255 "no verb" dr-wal
+status 255 "another verb" dr-wal pull
 status 2 "more stores than there are" push -s "$T/a" --require 2 pg_wal/$S
 
 # --- several stores ---------------------------------------------------------------
