@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "flow/catalogue.h"
 #include "flow/push.h"
+#include "flow/setconf.h"
 #include "flow/state.h"
 #include "manifest/manifest.h"
 
@@ -171,7 +172,8 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 		    t != NULL
 		        ? t->store
 		        : (opened = dr_store_open(ps->url, c->o->how, &why));
-		if (store != NULL)
+		if (store != NULL &&
+		    dr_regions_check(c->o->set, &store, 1, &why) == 0)
 			rc = publish(store, c->o->set, p, true, &why);
 		dr_store_free(opened);
 		if (why.cause == DR_ESTOP) {

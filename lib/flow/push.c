@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "base/tty.h"
 #include "crypt/seal.h"
+#include "flow/setconf.h"
 #include "manifest/manifest.h"
 #include "stream/sink.h"
 #include "stream/source.h"
@@ -58,6 +59,7 @@ open_stores(struct push *p, struct dr_err *err)
 {
 	const struct dr_push_opts *o = p->o;
 	struct dr_push_report *r = p->r;
+	struct dr_store *store[DR_PUSH_STORES];
 	size_t i, j;
 
 	if (o->nstores == 0 || o->nstores > DR_PUSH_STORES)
@@ -80,8 +82,9 @@ open_stores(struct push *p, struct dr_err *err)
 				return dr_err_set(err, DR_EUSAGE,
 				    "store \"%s\" is given twice",
 				    o->stores[i]);
+		store[i] = t->store;
 	}
-	return 0;
+	return dr_regions_check(o->set, store, r->n, err);
 }
 
 /* A zstd frame, or a skippable one. */

@@ -10,7 +10,9 @@
 #include "base/fd.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "flow/setconf.h"
 #include "flow/walreceive_int.h"
+#include "flow/walship.h"
 
 #define IN_MEMORY      (16U << 20) /* larger segments lie in a spool file */
 #define BACKOFF_MIN_MS 100
@@ -209,6 +211,26 @@ wind_up(struct dr_recv *r, struct dr_err *err)
 	    dr_format_lsn(r->last.durable.lsn, lsn), r->o->slot);
 }
 
+/* Before anything is asked of the server. */
+static int
+check_stores(const struct dr_wal_receive_opts *o, struct dr_err *err)
+{
+	struct dr_store *store[DR_SHIP_STORES];
+	int rc = -1;
+	size_t n;
+
+	for (n = 0; n < o->nstores; n++)
+		if ((store[n] = dr_store_open(o->stores[n], o->how, err)) ==
+		    NULL)
+			goto out;
+	rc = dr_regions_check(o->set, store, n, err);
+
+out:
+	while (n > 0)
+		dr_store_free(store[--n]);
+	return rc;
+}
+
 static int
 check(const struct dr_wal_receive_opts *o, struct dr_err *err)
 {
@@ -226,7 +248,7 @@ check(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
 		    "--require asks for more stores than there are");
-	return 0;
+	return check_stores(o, err);
 }
 
 /* One receiver of a slot on this host; the server sees to the rest. */

@@ -6,6 +6,7 @@
 
 #include "base/msg.h"
 #include "base/num.h"
+#include "flow/setconf.h"
 #include "flow/state.h"
 #include "flow/stores.h"
 #include "flow/walship_int.h"
@@ -35,7 +36,7 @@ open_stores(struct dr_ship *s, struct dr_err *err)
 			    "store \"%s\" is given twice", o->stores[i]);
 		s->n++;
 	}
-	return 0;
+	return dr_regions_check(o->set, s->store, s->n, err);
 }
 
 struct dr_ship *

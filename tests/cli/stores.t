@@ -59,4 +59,30 @@ status 0 "dr-verify" dr-verify --ca-file ca --allow-no-create-only a
 ok "dr-pull" sh -c 'dr-pull --ca-file ca --allow-no-create-only a | cat >two'
 status 0 "dr-restore" dr-restore --ca-file ca --allow-no-create-only -D new a
 
+# --- where a set may go ------------------------------------------------------------
+DR_CONF_DIR=$T/conf
+export DR_CONF_DIR
+mkdir conf b
+echo "rpo=1h
+regions='eu-west-1 $T/a'" >conf/s.conf
+status 2 "a set does not go where it may not" dr-push --plain "$T/a" "$T/b" <one
+match "which is named" "set \"s\" may not go into \"$T/b\"" err
+match "with what is allowed" 'allows: eu-west-1' err
+is "nothing is stored" "$(find b -type f | wc -l)" 0
+status 2 "nor does its WAL" \
+    dr-wal push -R to -s "$T/a" -s "$T/b" pg/pg_wal/$w
+status 2 "which is not received either" dr-wal receive -R to --slot x \
+    -d "host=$T port=1" "$T/b"
+is "nothing is stored" "$(find a/s/wal b -type f 2>/dev/null | wc -l)" 0
+status 0 "it goes where it may" push
+status 0 "and so does its WAL" dr-wal push -R to -s a pg/pg_wal/$w
+status 0 "another set goes anywhere" dr-push -n t --plain b <one
+status 0 "and all can be read" dr-list -n s a b
+echo 'regions=$(id)' >conf/s.conf
+status 2 "a file that needs a shell is refused" push
+match "with its line" 's.conf", line 1: ' err
+rm conf/s.conf
+mkdir conf/s.conf
+status 1 "a file that cannot be read allows nothing" push
+
 done_testing
