@@ -1,7 +1,6 @@
 /*
  * A store in a directory.  The root is opened once and held: it must exist
- * beforehand and stay the same, since the file system it should lie on may
- * not be mounted, or be gone in the middle.
+ * and stay the same, since its file system may not be mounted, or go away.
  */
 #include <sys/stat.h>
 
