@@ -16,39 +16,29 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/num.h"
-#include "store/driver.h"
+#include "store/dir_int.h"
+#include "store/tmpname.h"
 
-#define DEPTH_MAX    8
-#define PART_MAX     200 /* of a name, so that the temporary's fits too */
-#define TMP_NAME_MAX (PART_MAX + 24)
-#define WRITEBACK    (8U << 20) /* so that the last fsync is short */
-
-struct dir {
-	struct dr_store store;
-	int root;     /* -1 until used */
-	char *synced; /* the last directory whose parents were fsynced */
-};
+#define WRITEBACK (8U << 20) /* so that the last fsync is short */
 
 struct dirsink {
 	struct dr_sink sink;
-	struct dir *d; /* borrowed */
+	struct dr_dir *d; /* borrowed */
 	int fd, dirfd;
 	uint64_t at, flushed;
 	char *name; /* the object's */
 	const char *base;
-	char tmp[TMP_NAME_MAX]; /* "" once it is gone */
+	char tmp[DR_TMP_MAX]; /* "" once it is gone */
 };
 
-/* Some file systems know no fsync of a directory. */
-static int
-sync_dir(int fd)
+int
+dr_dir_sync(int fd)
 {
 	return fsync(fd) == -1 && errno != EINVAL ? -1 : 0;
 }
 
-/* Is the root still what its path leads to? */
-static int
-root_open(struct dir *d, struct dr_err *err)
+int
+dr_dir_root(struct dr_dir *d, struct dr_err *err)
 {
 	struct stat now, held;
 	const char *path = d->store.url;
@@ -76,24 +66,19 @@ root_open(struct dir *d, struct dr_err *err)
 	return 0;
 }
 
-/*
- * Open the directory that holds NAME; *BASE is set to its last part.  MAKE:
- * make what is missing on the way, durably.  -1 with errno ENOENT or
- * ENOTDIR: there is none.
- */
-static int
-parent_open(struct dir *d, const char *name, bool make, const char **base,
+int
+dr_dir_parent(struct dr_dir *d, const char *name, bool make, const char **base,
     struct dr_err *err)
 {
 	const char *slash = strrchr(name, '/'), *end;
 	size_t len = slash == NULL ? 0 : (size_t)(slash - name);
 	bool sync = make && (d->synced == NULL || strlen(d->synced) != len ||
 	                        strncmp(d->synced, name, len) != 0);
-	char part[PART_MAX + 1];
+	char part[DR_PART_MAX + 1];
 	int fd = -1, next = -1, saved;
 
 	*base = slash == NULL ? name : slash + 1;
-	if (root_open(d, err) == -1)
+	if (dr_dir_root(d, err) == -1)
 		return -1;
 	if ((fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ==
 	    -1)
@@ -102,7 +87,7 @@ parent_open(struct dir *d, const char *name, bool make, const char **base,
 		end = memchr(name, '/', (size_t)(slash - name));
 		if (end == NULL)
 			end = slash;
-		if (end - name > PART_MAX) {
+		if (end - name > DR_PART_MAX) {
 			errno = ENAMETOOLONG;
 			goto sys;
 		}
@@ -111,7 +96,7 @@ parent_open(struct dir *d, const char *name, bool make, const char **base,
 		if (make && mkdirat(fd, part, 0777) == -1 && errno != EEXIST)
 			goto sys;
 		/* It may be another's who has not come to this yet. */
-		if (sync && sync_dir(fd) == -1)
+		if (sync && dr_dir_sync(fd) == -1)
 			goto sys;
 		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (next == -1)
@@ -199,7 +184,7 @@ dirsink_finish(struct dr_sink *sink, struct dr_err *err)
 	struct dirsink *s = (struct dirsink *)sink;
 	int saved;
 
-	if (root_open(s->d, err) == -1)
+	if (dr_dir_root(s->d, err) == -1)
 		return -1;
 	if (fsync(s->fd) == -1)
 		return dr_err_sys(err, "cannot write \"%s\"", s->name);
@@ -211,7 +196,7 @@ dirsink_finish(struct dr_sink *sink, struct dr_err *err)
 		return -1;
 	}
 	drop_tmp(s);
-	if (sync_dir(s->dirfd) == -1)
+	if (dr_dir_sync(s->dirfd) == -1)
 		return dr_err_sys(err, "cannot make \"%s\" durable", s->name);
 	saved = close(s->fd);
 	s->fd = -1;
@@ -243,9 +228,7 @@ static const struct dr_sink_ops dirsink_ops = {
 static struct dr_sink *
 dir_put(struct dr_store *store, const char *name, struct dr_err *err)
 {
-	struct dir *d = (struct dir *)store;
-	unsigned char rnd[8];
-	char hex[17];
+	struct dr_dir *d = (struct dr_dir *)store;
 	struct dirsink *s;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL) {
@@ -255,20 +238,16 @@ dir_put(struct dr_store *store, const char *name, struct dr_err *err)
 	s->sink.ops = &dirsink_ops;
 	s->d = d;
 	s->fd = s->dirfd = -1;
-	if ((s->name = dr_fmt(err, "%s/%s", store->url, name)) == NULL ||
-	    dr_random(rnd, sizeof(rnd), err) == -1)
+	if ((s->name = dr_fmt(err, "%s/%s", store->url, name)) == NULL)
 		goto fail;
-	s->dirfd = parent_open(d, name, true, &s->base, err);
+	s->dirfd = dr_dir_parent(d, name, true, &s->base, err);
 	if (s->dirfd == -1)
 		goto fail;
 	s->base = s->name + strlen(s->name) - strlen(s->base);
-	if (strlen(s->base) > PART_MAX) {
-		errno = ENAMETOOLONG;
-		dr_err_sys(err, "cannot create \"%s\"", s->name);
+	if (dr_tmp_new(s->base, s->tmp, err) == -1) {
+		s->tmp[0] = '\0';
 		goto fail;
 	}
-	(void)snprintf(s->tmp, sizeof(s->tmp), ".%s.%s.tmp", s->base,
-	    dr_hex(rnd, sizeof(rnd), hex));
 	s->fd = openat(s->dirfd, s->tmp,
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (s->fd == -1) {
@@ -317,10 +296,10 @@ static int
 dir_stat(struct dr_store *store, const char *name, struct dr_object *obj,
     struct dr_err *err)
 {
-	struct dir *d = (struct dir *)store;
+	struct dr_dir *d = (struct dr_dir *)store;
 	struct stat st;
 
-	if (root_open(d, err) == -1)
+	if (dr_dir_root(d, err) == -1)
 		return -1;
 	if (fstatat(d->root, name, &st, 0) == -1) {
 		if (errno == ENOENT || errno == ENOTDIR)
@@ -337,13 +316,13 @@ dir_stat(struct dr_store *store, const char *name, struct dr_object *obj,
 static struct dr_blob *
 dir_get(struct dr_store *store, const char *name, struct dr_err *err)
 {
-	struct dir *d = (struct dir *)store;
+	struct dr_dir *d = (struct dr_dir *)store;
 	struct dr_blob *blob = NULL;
 	char *path = NULL;
 	struct stat st;
 	int fd = -1;
 
-	if (root_open(d, err) == -1 ||
+	if (dr_dir_root(d, err) == -1 ||
 	    (path = dr_fmt(err, "%s/%s", store->url, name)) == NULL)
 		return NULL;
 	/* Not to wait for a writer should it be a fifo. */
@@ -438,7 +417,7 @@ names_read(struct names *names, int fd, const char *path, struct dr_err *err)
 }
 
 struct walk {
-	struct dir *d;
+	struct dr_dir *d;
 	int (*object)(void *, const struct dr_object *, struct dr_err *);
 	int (*dir)(void *, const char *, struct dr_err *);
 	void *arg;
@@ -471,7 +450,7 @@ walk_name(struct walk *w, int fd, const char *prefix, const char *name,
 	if (S_ISDIR(st.st_mode)) {
 		if (w->dir != NULL)
 			rc = w->dir(w->arg, name, err);
-		else if (w->depth < DEPTH_MAX) {
+		else if (w->depth < DR_DIR_DEPTH_MAX) {
 			w->depth++;
 			rc = walk(w, full, err);
 			w->depth--;
@@ -493,7 +472,7 @@ walk(struct walk *w, const char *prefix, struct dr_err *err)
 	int fd = -1, again = -1, rc = -1;
 	size_t i;
 
-	if (root_open(w->d, err) == -1)
+	if (dr_dir_root(w->d, err) == -1)
 		return -1;
 	fd = openat(w->d->root, *prefix == '\0' ? "." : prefix,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -526,7 +505,7 @@ dir_list(struct dr_store *store, const char *prefix, const char *after,
     int (*fn)(void *, const struct dr_object *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
-	struct walk w = { (struct dir *)store, fn, NULL, arg, after, 0 };
+	struct walk w = { (struct dr_dir *)store, fn, NULL, arg, after, 0 };
 
 	return walk(&w, prefix, err);
 }
@@ -536,7 +515,7 @@ dir_dirs(struct dr_store *store, const char *prefix,
     int (*fn)(void *, const char *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
-	struct walk w = { (struct dir *)store, NULL, fn, arg, NULL, 0 };
+	struct walk w = { (struct dr_dir *)store, NULL, fn, arg, NULL, 0 };
 
 	return walk(&w, prefix, err);
 }
@@ -544,7 +523,7 @@ dir_dirs(struct dr_store *store, const char *prefix,
 static void
 dir_free(struct dr_store *store)
 {
-	struct dir *d = (struct dir *)store;
+	struct dr_dir *d = (struct dr_dir *)store;
 
 	if (d->root != -1)
 		close(d->root);
@@ -559,6 +538,10 @@ static const struct dr_store_ops dir_ops = {
 	.get = dir_get,
 	.list = dir_list,
 	.dirs = dir_dirs,
+	.del = dr_dir_delete,
+	.uploads = dr_dir_uploads,
+	.upload_abort = dr_dir_upload_abort,
+	.try_replace = dr_dir_try_replace,
 	.free = dir_free,
 };
 
@@ -584,7 +567,7 @@ absolute(const char *path, struct dr_err *err)
 struct dr_store *
 dr_store_dir(const char *path, struct dr_err *err)
 {
-	struct dir *d;
+	struct dr_dir *d;
 
 	if ((d = calloc(1, sizeof(*d))) == NULL) {
 		dr_err_sys(err, "cannot open store \"%s\"", path);
