@@ -131,6 +131,11 @@ $(B)/unit/%.t: $(B)/tests/unit/%.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
 
+# What tests/store holds each kind of store to.
+$(B)/store/%: $(B)/tests/store/%.o $(B)/libdr.a
+	@mkdir -p $(@D)
+	$(link)
+
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
@@ -159,7 +164,7 @@ $(B)/.flags: FORCE
 # --- check -----------------------------------------------------------------
 # prove's closing lines (Files=, Result:) are what CI reads.
 .PHONY: run-check test variants units replays check-layers check-headers check-man
-units: $(units)
+units: $(units) $(B)/store/conform
 replays: $(replays)
 
 # What each build of a variant is for: release is tested whole; clang has to

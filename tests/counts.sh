@@ -14,6 +14,9 @@ sizes		12	200
 faults		1	100000
 rpo		1	25
 clusters	1	12
+races		20	500
+list		300	2500
+pages		2500	12000
 '
 
 count() {
