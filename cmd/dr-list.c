@@ -6,6 +6,7 @@
 #include "base/opt.h"
 #include "crypt/secret.h"
 #include "flow/list.h"
+#include "flow/options.h"
 #include "flow/stores.h"
 #include "stream/pump.h"
 #include "stream/sink.h"
@@ -51,19 +52,8 @@ main(int argc, char **argv)
 		    "list what is in one backup", NULL },
 		{ "backup", 'b', DR_OPT_STR, &o.id, 0, 0, "ID",
 		    "with --members: the backup (latest)", NULL },
-		{ "identity", 'i', DR_OPT_LIST, &ids, 0, 0, "FILE",
-		    "with --members: open with the identities in FILE",
-		    "DR_IDENTITY" },
-		{ "identity-command", 0, DR_OPT_STR, &o.identity_command, 0, 0,
-		    "CMD", "open with the identities that CMD prints",
-		    "DR_IDENTITY_COMMAND" },
-		{ "passphrase-file", 0, DR_OPT_STR, &o.passphrase_file, 0, 0,
-		    "FILE", "read the identity's passphrase from FILE", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.verify_key, 0, 0, "FILE",
-		    "public keys to trust (STATE/sign.key.pub)",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.no_signature, 0, 0, NULL,
-		    "do without a key to verify with", NULL },
+		DR_OPTS_IDENTITY(&ids, &o.identity_command, &o.passphrase_file),
+		DR_OPTS_TRUST(&o.verify_key, &o.no_signature),
 		DR_OPTS_STORE(&line),
 		{ 0 },
 	};

@@ -4,6 +4,7 @@
 #include "base/msg.h"
 #include "base/opt.h"
 #include "codec/pack.h"
+#include "flow/options.h"
 #include "flow/packing.h"
 
 #define NOT_GIVEN UINT64_MAX
@@ -79,19 +80,9 @@ main(int argc, char **argv)
 		{ "foreign", 0, DR_OPT_FLAG, &o.in.foreign, 0, 0, NULL,
 		    "the input has no end mark: any bytes; with -d, a zstd file",
 		    NULL },
-		{ "output", 'o', DR_OPT_STR, &o.out.path, 0, 0, "FILE",
-		    "write to FILE, and the manifest to FILE.json", NULL },
-		{ "force", 'f', DR_OPT_FLAG, &o.out.force, 0, 0, NULL,
-		    "replace an existing FILE", NULL },
-		{ "stream", 0, DR_OPT_FLAG, &o.out.stream, 0, 0, NULL,
-		    "write the end mark to a regular file too", NULL },
-		{ "body", 0, DR_OPT_FLAG, &o.out.body, 0, 0, NULL,
-		    "write no end mark, for other programs", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.in.verify_key, 0, 0, "FILE",
-		    "public keys that may have signed FILE.json",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.in.no_signature, 0, 0,
-		    NULL, "do without a key to verify with", NULL },
+		DR_OPTS_OUTPUT(&o.out,
+		    "write to FILE, and the manifest to FILE.json"),
+		DR_OPTS_TRUST(&o.in.verify_key, &o.in.no_signature),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-pack",

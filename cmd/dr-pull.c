@@ -5,6 +5,7 @@
 #include "base/opt.h"
 #include "base/tty.h"
 #include "crypt/secret.h"
+#include "flow/options.h"
 #include "flow/pull.h"
 #include "flow/stores.h"
 
@@ -45,19 +46,9 @@ main(int argc, char **argv)
 		    "any object as it is, unverified, by its full name", NULL },
 		{ "manifest", 0, DR_OPT_FLAG, &o.manifest, 0, 0, NULL,
 		    "the signed manifest instead of the backup", NULL },
-		{ "output", 'o', DR_OPT_STR, &o.out.path, 0, 0, "FILE",
-		    "write to FILE, FILE.json and FILE.json.minisig", NULL },
-		{ "force", 'f', DR_OPT_FLAG, &o.out.force, 0, 0, NULL,
-		    "replace an existing FILE", NULL },
-		{ "stream", 0, DR_OPT_FLAG, &o.out.stream, 0, 0, NULL,
-		    "write the end mark to a regular file too", NULL },
-		{ "body", 0, DR_OPT_FLAG, &o.out.body, 0, 0, NULL,
-		    "write no end mark, for other programs", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.verify_key, 0, 0, "FILE",
-		    "public keys to trust (STATE/sign.key.pub)",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.no_signature, 0, 0, NULL,
-		    "do without a key to verify with", NULL },
+		DR_OPTS_OUTPUT(&o.out,
+		    "write to FILE, FILE.json and FILE.json.minisig"),
+		DR_OPTS_TRUST(&o.verify_key, &o.no_signature),
 		DR_OPTS_STORE(&line),
 		{ 0 },
 	};

@@ -10,6 +10,7 @@
 #include "base/opt.h"
 #include "crypt/secret.h"
 #include "flow/from.h"
+#include "flow/options.h"
 #include "flow/restore.h"
 #include "flow/restore_plan.h"
 #include "flow/restore_report.h"
@@ -174,19 +175,9 @@ main(int argc, char **argv)
 		    "restore a backup of SET", "DR_SET" },
 		{ "backup", 'b', DR_OPT_STR, &o.from.id, 0, 0, "ID",
 		    "the backup: its id, a prefix, or latest (latest)", NULL },
-		{ "identity", 'i', DR_OPT_LIST, &o.identities, 0, 0, "FILE",
-		    "open with the identities in FILE; may be repeated",
-		    "DR_IDENTITY" },
-		{ "identity-command", 0, DR_OPT_STR, &o.identity_command, 0, 0,
-		    "CMD", "open with the identities that CMD prints",
-		    "DR_IDENTITY_COMMAND" },
-		{ "passphrase-file", 0, DR_OPT_STR, &o.passphrase_file, 0, 0,
-		    "FILE", "read the identity's passphrase from FILE", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.from.verify_key, 0, 0,
-		    "FILE", "public keys to trust (STATE/sign.key.pub)",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.from.no_signature, 0, 0,
-		    NULL, "do without a key to verify with", NULL },
+		DR_OPTS_IDENTITY(&o.identities, &o.identity_command,
+		    &o.passphrase_file),
+		DR_OPTS_TRUST(&o.from.verify_key, &o.from.no_signature),
 		{ "directory", 'D', DR_OPT_STR, &o.to.dir, 0, 0, "DIR",
 		    "write to DIR, which is empty or not there", NULL },
 		{ "tablespace", 0, DR_OPT_LIST, &o.tablespaces, 0, 0, "OLD=NEW",

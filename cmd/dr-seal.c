@@ -7,6 +7,7 @@
 #include "base/msg.h"
 #include "base/opt.h"
 #include "crypt/secret.h"
+#include "flow/options.h"
 #include "flow/sealing.h"
 
 struct options {
@@ -112,30 +113,14 @@ main(int argc, char **argv)
 		    "DR_RECIPIENTS" },
 		{ "cipher", 0, DR_OPT_CHOICE, &o.cipher, 0, 0,
 		    "age|aes-256-gcm", "format to seal in (age)", "DR_CIPHER" },
-		{ "identity", 'i', DR_OPT_LIST, &o.identities, 0, 0, "FILE",
-		    "open with the identities in FILE; may be repeated",
-		    "DR_IDENTITY" },
-		{ "identity-command", 0, DR_OPT_STR, &o.identity_command, 0, 0,
-		    "CMD", "open with the identities that CMD prints",
-		    "DR_IDENTITY_COMMAND" },
-		{ "passphrase-file", 0, DR_OPT_STR, &o.passphrase_file, 0, 0,
-		    "FILE", "read the identity's passphrase from FILE", NULL },
+		DR_OPTS_IDENTITY(&o.identities, &o.identity_command,
+		    &o.passphrase_file),
 		{ "foreign", 0, DR_OPT_FLAG, &o.in.foreign, 0, 0, NULL,
 		    "with -d: the input is an age file, without end mark",
 		    NULL },
-		{ "output", 'o', DR_OPT_STR, &o.out.path, 0, 0, "FILE",
-		    "write to FILE, and the manifest to FILE.json", NULL },
-		{ "force", 'f', DR_OPT_FLAG, &o.out.force, 0, 0, NULL,
-		    "replace an existing FILE", NULL },
-		{ "stream", 0, DR_OPT_FLAG, &o.out.stream, 0, 0, NULL,
-		    "write the end mark to a regular file too", NULL },
-		{ "body", 0, DR_OPT_FLAG, &o.out.body, 0, 0, NULL,
-		    "write no end mark, for other programs", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.in.verify_key, 0, 0, "FILE",
-		    "public keys that may have signed FILE.json",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.in.no_signature, 0, 0,
-		    NULL, "do without a key to verify with", NULL },
+		DR_OPTS_OUTPUT(&o.out,
+		    "write to FILE, and the manifest to FILE.json"),
+		DR_OPTS_TRUST(&o.in.verify_key, &o.in.no_signature),
 		{ 0 },
 	};
 	const struct dr_cmd cmd = { "dr-seal",

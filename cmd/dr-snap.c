@@ -8,6 +8,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/opt.h"
+#include "flow/options.h"
 #include "flow/output.h"
 #include "flow/snap_exec.h"
 #include "flow/snap_files.h"
@@ -145,14 +146,8 @@ main(int argc, char **argv)
 	const struct dr_opt opts[] = {
 		{ "conninfo", 'd', DR_OPT_STR, &o.pg.conninfo, 0, 0, "CONNINFO",
 		    "connect so (the PG* environment)", NULL },
-		{ "output", 'o', DR_OPT_STR, &o.out.path, 0, 0, "FILE",
-		    "write FILE and FILE.json, not standard output", NULL },
-		{ "force", 'f', DR_OPT_FLAG, &o.out.force, 0, 0, NULL,
-		    "replace an existing FILE", NULL },
-		{ "stream", 0, DR_OPT_FLAG, &o.out.stream, 0, 0, NULL,
-		    "write the form for pipes to a regular file", NULL },
-		{ "body", 0, DR_OPT_FLAG, &o.out.body, 0, 0, NULL,
-		    "write no end mark", NULL },
+		DR_OPTS_OUTPUT(&o.out,
+		    "write to FILE, and the manifest to FILE.json"),
 		{ "label", 0, DR_OPT_LIST, &o.labels, 0, 0, "KEY=VALUE",
 		    "a label for the manifest", NULL },
 		{ "no-wal", 0, DR_OPT_FLAG, &o.pg.no_wal, 0, 0, NULL,

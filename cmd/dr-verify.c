@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "crypt/secret.h"
 #include "flow/from.h"
+#include "flow/options.h"
 #include "flow/sealing.h"
 #include "flow/stores.h"
 #include "flow/verify.h"
@@ -89,23 +90,13 @@ main(int argc, char **argv)
 		    "verify SET only (all sets of the store)", "DR_SET" },
 		{ "backup", 'b', DR_OPT_STR, &o.from.id, 0, 0, "ID",
 		    "one backup: its id, a prefix, or latest (all)", NULL },
-		{ "verify-key", 'K', DR_OPT_STR, &o.from.verify_key, 0, 0,
-		    "FILE", "public keys to trust (STATE/sign.key.pub)",
-		    "DR_VERIFY_KEY" },
-		{ "no-signature", 0, DR_OPT_FLAG, &o.from.no_signature, 0, 0,
-		    NULL, "do without a key to verify with", NULL },
+		DR_OPTS_TRUST(&o.from.verify_key, &o.from.no_signature),
 		{ "max-age", 0, DR_OPT_MSEC, &o.how.max_age, 0, 0, "D",
 		    "fail (3) when the newest good backup is older", NULL },
 		{ "deep", 0, DR_OPT_FLAG, &o.how.deep, 0, 0, NULL,
 		    "open the backups and check every file in them", NULL },
-		{ "identity", 'i', DR_OPT_LIST, &o.identities, 0, 0, "FILE",
-		    "with --deep: open with the identities in FILE",
-		    "DR_IDENTITY" },
-		{ "identity-command", 0, DR_OPT_STR, &o.identity_command, 0, 0,
-		    "CMD", "open with the identities that CMD prints",
-		    "DR_IDENTITY_COMMAND" },
-		{ "passphrase-file", 0, DR_OPT_STR, &o.passphrase_file, 0, 0,
-		    "FILE", "read the identity's passphrase from FILE", NULL },
+		DR_OPTS_IDENTITY(&o.identities, &o.identity_command,
+		    &o.passphrase_file),
 		{ "json", 0, DR_OPT_FLAG, &o.json, 0, 0, NULL,
 		    "print one JSON object a line", NULL },
 		DR_OPTS_STORE(&o.line),

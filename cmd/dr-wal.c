@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/opt.h"
 #include "crypt/secret.h"
+#include "flow/options.h"
 #include "flow/sealing.h"
 #include "flow/stores.h"
 #include "flow/walget.h"
@@ -186,14 +187,8 @@ static const struct dr_opt get_opts[] = {
 	    "DR_SET" },
 	{ "store", 's', DR_OPT_LIST, &get.stores, 0, 0, "STORE",
 	    "read from STORE; several are tried in order (DR_STORE)", NULL },
-	{ "identity", 'i', DR_OPT_LIST, &get.o.identities, 0, 0, "FILE",
-	    "open with the identities in FILE; may be repeated",
-	    "DR_IDENTITY" },
-	{ "identity-command", 0, DR_OPT_STR, &get.o.identity_command, 0, 0,
-	    "CMD", "open with the identities that CMD prints",
-	    "DR_IDENTITY_COMMAND" },
-	{ "passphrase-file", 0, DR_OPT_STR, &get.o.passphrase_file, 0, 0,
-	    "FILE", "read the identity's passphrase from FILE", NULL },
+	DR_OPTS_IDENTITY(&get.o.identities, &get.o.identity_command,
+	    &get.o.passphrase_file),
 	{ "verify-key", 'K', DR_OPT_STR, &get.o.verify_key, 0, 0, "FILE",
 	    "public keys to trust (STATE/sign.key.pub)", "DR_VERIFY_KEY" },
 	{ "no-signature", 0, DR_OPT_FLAG, &get.o.no_signature, 0, 0, NULL,
