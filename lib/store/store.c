@@ -64,6 +64,7 @@ static const struct kind {
 	struct dr_store *(*open)(const struct dr_url *,
 	    const struct dr_store_opts *, struct dr_err *);
 } kinds[] = {
+	{ "sftp", dr_store_sftp },
 	{ NULL, NULL },
 };
 
@@ -83,7 +84,7 @@ open_url(const char *url, const struct dr_store_opts *o, struct dr_err *err)
 	else {
 		dr_err_set(err, DR_EUSAGE,
 		    "\"%s\" is no kind of store that is known here", url);
-		dr_err_hint(err, "a store is a directory's path or file:PATH");
+		dr_err_hint(err, "dr-stores(7) lists the kinds of store");
 	}
 	dr_url_wipe(&u);
 	return s;
