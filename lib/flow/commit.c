@@ -11,6 +11,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/catalogue.h"
+#include "flow/publish.h"
 #include "flow/push.h"
 #include "flow/setconf.h"
 #include "flow/state.h"
@@ -22,6 +23,7 @@
  */
 #define BODY_AGE_MAX ((int64_t)7 * 86400 * 1000000 / 2)
 #define LIST_MAX     16
+#define GRACE_MS     30000 /* for the stores beyond those required */
 #define FILE_MAX     (DR_MANIFEST_LINE_MAX + 1)
 
 struct commit {
@@ -34,60 +36,29 @@ struct commit {
 };
 
 /*
- * Put one of the two files.  0; -1; 1: another's file has this name, which
- * trying again will not change.
+ * Signature, then manifest, which is the commit, into all of V.  What came of
+ * it also into the entries of P.
  */
 static int
-put_file(struct dr_store *store, const char *name, const char *text, bool again,
-    struct dr_err *err)
+publish(struct commit *c, struct dr_pending *p, struct dr_publish *v,
+    struct dr_pending_store **ps, size_t n, size_t require, struct dr_err *err)
 {
-	struct dr_err why = { 0 };
-	size_t len = strlen(text), has;
-	char *there = NULL;
+	struct dr_signed_file f = { .text = p->manifest,
+		.minisig = p->minisig };
+	char *name = dr_snap_name(c->o->set, p->head.id, ".json", err);
 	int rc;
 
-	switch (dr_store_put_small(store, name, text, len, NULL, &why)) {
-	case DR_PUT_OK:
-		return 0;
-	case DR_PUT_FAILED:
-		*err = why;
+	if (name == NULL)
 		return -1;
-	case DR_PUT_EXISTS:
-		break;
-	}
-	/*
-	 * Ours, from a commit that was interrupted?  Where we may not look,
-	 * only a repeated attempt is taken for it: the name has random digits
-	 * that were drawn with this very text.
-	 */
-	dr_err_clear(&why);
-	rc = dr_store_get_small(store, name, FILE_MAX, &there, &has, &why);
-	if (rc == 1) {
-		rc = has == len && memcmp(there, text, len) == 0 ? 0 : 1;
-		free(there);
-	} else
-		rc = again ? 0 : 1;
-	if (rc == 1)
-		dr_err_set(err, DR_EFAIL,
-		    "\"%s/%s\" exists already and is another's",
-		    dr_store_url(store), name);
-	return rc;
-}
-
-/* Signature, then manifest, which is the commit.  As put_file. */
-static int
-publish(struct dr_store *store, const char *set, const struct dr_pending *p,
-    bool again, struct dr_err *err)
-{
-	char *name, *sig = NULL;
-	int rc = -1;
-
-	if ((name = dr_snap_name(set, p->head.id, ".json", err)) != NULL &&
-	    (sig = dr_fmt(err, "%s.minisig", name)) != NULL &&
-	    (rc = put_file(store, sig, p->minisig, again, err)) == 0)
-		rc = put_file(store, name, p->manifest, again, err);
-	free(sig);
+	f.name = name;
+	rc = dr_publish(&f, v, n, require, GRACE_MS, err);
 	free(name);
+	for (size_t i = 0; i < n; i++) {
+		ps[i]->done = v[i].result == DR_PUB_DONE;
+		ps[i]->lost =
+		    v[i].result == DR_PUB_OTHER || v[i].result == DR_PUB_HIDDEN;
+		ps[i]->doubt = v[i].doubt;
+	}
 	return rc;
 }
 
@@ -139,25 +110,58 @@ lost_somewhere(const struct dr_pending *p)
 	return false;
 }
 
+/* One that lacks it: those of this push are open already. */
+static struct dr_store *
+open_again(struct commit *c, const char *url, struct dr_store **opened,
+    struct dr_err *err)
+{
+	struct dr_target *t = target_of(c->r, url);
+	struct dr_store *store = t != NULL ? t->store : NULL;
+
+	if (store == NULL)
+		store = *opened = dr_store_open(url, c->o->how, err);
+	if (store == NULL || dr_regions_check(c->o->set, &store, 1, err) == -1)
+		return NULL;
+	return store;
+}
+
 /*
- * Publish P, byte for byte, in those of its stores that lack it.  A store of
- * this push that does not take it is not given anything newer either: ERR of
- * its target is set.
+ * What came of P in one store.  A store of this push that does not take it is
+ * not given anything newer either: ERR of its target is set.
  */
+static void
+tell_again(struct commit *c, const struct dr_pending *p,
+    const struct dr_pending_store *ps, const struct dr_err *why)
+{
+	struct dr_target *t = target_of(c->r, ps->url);
+
+	if (ps->done) {
+		dr_say(1, "published %s in \"%s\", as was begun earlier",
+		    p->head.id, ps->url);
+		return;
+	}
+	dr_warn("cannot publish %s in \"%s\", as was begun earlier: %s",
+	    p->head.id, ps->url, why->msg);
+	if (!ps->lost && t != NULL)
+		t->err = *why;
+}
+
+/* Publish P, byte for byte, in those of its stores that lack it. */
 static int
 republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 {
 	bool old = dr_now() - p->body_time > BODY_AGE_MAX;
-	size_t i;
+	struct dr_store *opened[DR_PUSH_STORES] = { NULL };
+	struct dr_pending_store *to[DR_PUSH_STORES];
+	struct dr_publish v[DR_PUSH_STORES];
+	size_t n = 0;
+	int rc = -1;
 
 	if (raise_head(c, p, err) == -1)
 		return -1;
-	for (i = 0; i < p->n; i++) {
+	for (size_t i = 0; i < p->n; i++) {
 		struct dr_pending_store *ps = &p->store[i];
-		struct dr_target *t = target_of(c->r, ps->url);
-		struct dr_store *opened = NULL, *store;
 		struct dr_err why = { 0 };
-		int rc = -1;
 
 		if (ps->done || ps->lost)
 			continue;
@@ -168,36 +172,25 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 			ps->lost = true;
 			continue;
 		}
-		store =
-		    t != NULL
-		        ? t->store
-		        : (opened = dr_store_open(ps->url, c->o->how, &why));
-		if (store != NULL &&
-		    dr_regions_check(c->o->set, &store, 1, &why) == 0)
-			rc = publish(store, c->o->set, p, true, &why);
-		dr_store_free(opened);
-		if (why.cause == DR_ESTOP) {
-			*err = why;
-			return -1;
-		}
-		ps->done = rc == 0;
-		ps->lost = rc == 1;
-		if (rc == 0) {
-			dr_say(1,
-			    "published %s in \"%s\", as was begun "
-			    "earlier",
-			    p->head.id, ps->url);
-			continue;
-		}
-		dr_warn("cannot publish %s in \"%s\", as was begun earlier: "
-		        "%s",
-		    p->head.id, ps->url, why.msg);
-		if (rc == -1 && t != NULL)
-			t->err = why;
+		v[n].store = open_again(c, ps->url, &opened[i], &why);
+		v[n].doubt = ps->doubt;
+		if (v[n].store == NULL)
+			tell_again(c, p, ps, &why);
+		else
+			to[n++] = ps;
 	}
-	if (!unfinished(p) && !lost_somewhere(p))
-		return dr_state_settle(c->state, p, err);
-	return dr_state_save(c->state, p, err);
+	if (publish(c, p, v, to, n, 0, err) == -1)
+		goto out;
+	for (size_t i = 0; i < n; i++)
+		tell_again(c, p, to[i], &v[i].err);
+	rc = !unfinished(p) && !lost_somewhere(p)
+	         ? dr_state_settle(c->state, p, err)
+	         : dr_state_save(c->state, p, err);
+
+out:
+	for (size_t i = 0; i < p->n; i++)
+		dr_store_free(opened[i]);
+	return rc;
 }
 
 static int
@@ -358,27 +351,33 @@ out:
 static int
 publish_new(struct commit *c, struct dr_pending *p, struct dr_err *err)
 {
-	size_t i;
+	struct dr_pending_store *to[DR_PUSH_STORES];
+	struct dr_publish v[DR_PUSH_STORES];
+	struct dr_target *at[DR_PUSH_STORES];
+	size_t n = 0;
+	int rc;
 
-	for (i = 0; i < c->r->n; i++) {
+	for (size_t i = 0; i < c->r->n; i++) {
 		struct dr_target *t = &c->r->target[i];
-		struct dr_pending_store *ps;
-		struct dr_err why = { 0 };
-		int rc;
 
-		/* A target with an error waits: something older comes first. */
-		if (!t->body || t->err.cause != DR_OK)
+		if (!t->body)
 			continue;
-		rc = publish(t->store, c->o->set, p, false, &why);
-		ps = dr_pending_store(p, dr_store_url(t->store));
-		t->done = ps->done = rc == 0;
-		ps->lost = rc == 1;
-		t->err = why;
-		if (why.cause == DR_ESTOP) {
-			*err = why;
-			return -1;
-		}
+		to[n] = dr_pending_store(p, dr_store_url(t->store));
+		to[n]->doubt = 0; /* nothing was sent yet */
+		/* A target with an error waits: something older comes first. */
+		if (t->err.cause != DR_OK)
+			continue;
+		at[n] = t;
+		v[n].store = t->store;
+		v[n++].doubt = 0;
 	}
+	rc = publish(c, p, v, to, n, c->o->require, err);
+	for (size_t i = 0; i < n; i++) {
+		at[i]->done = to[i]->done;
+		at[i]->err = v[i].err;
+	}
+	if (rc == -1)
+		return -1;
 	if (unfinished(p) || lost_somewhere(p))
 		return dr_state_save(c->state, p, err);
 	return dr_state_settle(c->state, p, err);
@@ -398,6 +397,9 @@ commit_new(struct commit *c, const struct dr_sign_key *key, bool made,
 		    dr_pending_add(&p, dr_store_url(c->r->target[i].store),
 		        err) == -1)
 			goto out;
+	/* Should this run be killed: what it may have sent. */
+	for (i = 0; i < p.n; i++)
+		p.store[i].doubt = DR_DOUBT_BOTH;
 	if (make_manifest(c, key, made, &p, err) == -1 ||
 	    dr_state_save(c->state, &p, err) == -1)
 		goto out;
@@ -481,7 +483,7 @@ another(const struct dr_push_report *r, struct dr_err *err)
 
 int
 dr_commit_known(const struct dr_push_opts *o, const struct dr_sign_key *key,
-    struct dr_push_report *r, struct dr_err *err)
+    struct dr_push_report *r, bool ask, struct dr_err *err)
 {
 	struct dr_buf text = { .max = 4096 };
 	struct dr_verify_keys *keys = NULL;
@@ -514,6 +516,9 @@ dr_commit_known(const struct dr_push_opts *o, const struct dr_sign_key *key,
 			t->done = true;
 			continue;
 		}
+		/* One that fell out is not waited for again. */
+		if (!ask || t->err.cause != DR_OK)
+			continue;
 		if ((seen = look(o, keys, r, t)) == -1) {
 			another(r, err);
 			goto out;
@@ -554,7 +559,7 @@ dr_commit(const struct dr_push_opts *o, const struct dr_sign_key *key,
 	for (i = 0; i < c.nold; i++)
 		if (republish(&c, &c.old[i], err) == -1)
 			goto out;
-	if ((known = dr_commit_known(o, key, r, err)) == -1)
+	if ((known = dr_commit_known(o, key, r, false, err)) == -1)
 		goto out;
 	r->again = known == 1;
 	if (known == 0 && commit_new(&c, key, key_made, err) == -1)

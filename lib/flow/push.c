@@ -259,6 +259,9 @@ finish_bodies(struct push *p, struct dr_err *err)
 	struct dr_push_report *r = p->r;
 	size_t i, alive = 0;
 
+	for (i = 0; i < r->n; i++)
+		if (r->target[i].sink != NULL)
+			dr_sink_ending(r->target[i].sink);
 	for (i = 0; i < r->n; i++) {
 		struct dr_target *t = &r->target[i];
 		struct dr_err why = { 0 };
@@ -373,7 +376,7 @@ dr_push(struct dr_input *in, const struct dr_push_opts *o,
 	    try_state(o, err) == -1)
 		goto out;
 	if (carry(&p, in, err) == -1 || take_manifest(&p, in, err) == -1 ||
-	    (known = dr_commit_known(o, key, r, err)) == -1)
+	    (known = dr_commit_known(o, key, r, true, err)) == -1)
 		goto out;
 	if (known == 1)
 		abandon_bodies(r);

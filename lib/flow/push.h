@@ -67,11 +67,11 @@ int dr_commit(const struct dr_push_opts *, const struct dr_sign_key *,
     bool key_made, struct dr_push_report *, struct dr_err *);
 
 /*
- * Is a backup of this id there, by the state's record or in a store that can
- * be read?  1: with the same body; targets' done and err are set.  0: no.
+ * Is a backup of this id there, by the state's record or, if ASK, in a store
+ * that can be read?  1: with the same body; targets' done and err are set.  0: no.
  * -1: with another body, or it cannot be told.
  */
 int dr_commit_known(const struct dr_push_opts *, const struct dr_sign_key *,
-    struct dr_push_report *, struct dr_err *);
+    struct dr_push_report *, bool ask, struct dr_err *);
 
 #endif /* !DR_FLOW_PUSH_H */

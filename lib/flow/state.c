@@ -222,9 +222,10 @@ pending_json(const struct dr_pending *p)
 
 	for (i = 0; i < p->n; i++)
 		if (json_array_append_new(stores,
-		        json_pack("{s:s, s:b, s:b}", "url", p->store[i].url,
-		            "done", p->store[i].done, "lost",
-		            p->store[i].lost)) == -1)
+		        json_pack("{s:s, s:b, s:b, s:I}", "url",
+		            p->store[i].url, "done", p->store[i].done, "lost",
+		            p->store[i].lost, "doubt",
+		            (json_int_t)p->store[i].doubt)) == -1)
 			goto fail;
 	if (json_object_set(json, "stores", stores) == -1 ||
 	    json_object_set_new(json, "signer", json_string(p->signer)) == -1 ||
@@ -268,6 +269,8 @@ pending_parse(const json_t *json, const char *path, struct dr_pending *p,
 			goto fail;
 		p->store[i].done = json_is_true(json_object_get(entry, "done"));
 		p->store[i].lost = json_is_true(json_object_get(entry, "lost"));
+		p->store[i].doubt = (unsigned)json_integer_value(
+		    json_object_get(entry, "doubt"));
 	}
 	for (i = 0; i < 3; i++) {
 		static const char *const keys[] = { "object", "manifest",

@@ -60,6 +60,8 @@ struct dr_pending {
 		char *url; /* owned */
 		bool done; /* it is published there */
 		bool lost; /* it never will be */
+		/* As in struct dr_publish. */
+		unsigned doubt;
 	} store[DR_PUSH_STORES];
 };
 

@@ -36,6 +36,7 @@ struct parts {
 	unsigned launched;
 	size_t fed; /* since the last turn */
 	bool begun, ended;
+	struct dr_err early; /* what went wrong before finish */
 };
 
 uint64_t
@@ -280,11 +281,25 @@ parts_write(struct dr_sink *sink, const void *buf, size_t len,
 	return 0;
 }
 
+/* The last part goes on its way; what fails stays for finish. */
+static void
+parts_ending(struct dr_sink *sink)
+{
+	struct parts *p = (struct parts *)sink;
+
+	if (p->launched > 0 && p->now != NULL)
+		(void)launch(p, &p->early);
+}
+
 static int
 parts_finish(struct dr_sink *sink, struct dr_err *err)
 {
 	struct parts *p = (struct parts *)sink;
 
+	if (p->early.cause != DR_OK) {
+		*err = p->early;
+		return -1;
+	}
 	if (p->launched == 0) {
 		if (p->ops->whole(p->arg, p->now == NULL ? "" : p->now->mem,
 		        p->now == NULL ? 0 : (size_t)p->now->len, err) == -1)
@@ -330,6 +345,7 @@ parts_free(struct dr_sink *sink)
 static const struct dr_sink_ops sink_ops = {
 	.write = parts_write,
 	.finish = parts_finish,
+	.ending = parts_ending,
 	.free = parts_free,
 };
 

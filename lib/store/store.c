@@ -202,7 +202,7 @@ begin(struct dr_small *p)
 	}
 }
 
-/* How many are OK; *LEFT is how many have not ended. */
+/* How many are there; *LEFT is how many have not ended. */
 static size_t
 look(struct dr_small *v, size_t n, size_t *left)
 {
@@ -214,7 +214,7 @@ look(struct dr_small *v, size_t n, size_t *left)
 			v[i].store->ops->put_look(&v[i]);
 		if (!v[i].ended)
 			++*left;
-		else if (v[i].result == DR_PUT_OK)
+		else if (v[i].result != DR_PUT_FAILED)
 			done++;
 	}
 	return done;

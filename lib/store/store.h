@@ -101,8 +101,9 @@ struct dr_small {
 
 /*
  * All of V at once, to one store or to several.  Returns when all have ended,
- * or when REQUIRE (0: all) of them are OK and GRACE_MS more have gone by: the
- * rest is given up on, DR_PUT_FAILED with DR_ERETRY, and may still arrive.
+ * or when REQUIRE (0: all) of them are OK or EXISTS and GRACE_MS more have
+ * gone by: the rest is given up on, DR_PUT_FAILED with DR_ERETRY, and may
+ * still arrive.
  * -1: a stop signal.
  */
 int dr_store_puts(struct dr_small *v, size_t n, size_t require,

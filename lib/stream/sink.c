@@ -16,6 +16,14 @@ dr_sink_write(struct dr_sink *s, const void *buf, size_t len,
 	return 0;
 }
 
+void
+dr_sink_ending(struct dr_sink *s)
+{
+	assert(s->state == DR_SINK_OPEN);
+	if (s->ops->ending != NULL)
+		s->ops->ending(s);
+}
+
 int
 dr_sink_finish(struct dr_sink *s, struct dr_err *err)
 {

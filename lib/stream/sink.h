@@ -4,6 +4,8 @@
  * (source.h) and are pulled.
  *
  *	write	Takes all of the bytes or fails.  Keeps no pointer to them.
+ *	ending	Optional.  Nothing more will be written: begin what finish
+ *		will wait for, and do not wait.  What fails shows in finish.
  *	finish	Says there is no more, writes any trailer, and returns 0 only
  *		once the bytes are as safe as this sink can make them.
  *	free	Lets go of what this sink holds, and not of the next one:
@@ -26,6 +28,7 @@ struct dr_sink_ops {
 	int (*write)(struct dr_sink *, const void *, size_t, struct dr_err *);
 	int (*finish)(struct dr_sink *, struct dr_err *);
 	void (*free)(struct dr_sink *);
+	void (*ending)(struct dr_sink *);
 };
 
 /* First member of every kind of sink; nobody but sinks looks inside. */
@@ -36,6 +39,8 @@ struct dr_sink {
 };
 
 int dr_sink_write(struct dr_sink *, const void *, size_t, struct dr_err *);
+/* Where several are to be finished: so that they end at the same time. */
+void dr_sink_ending(struct dr_sink *);
 int dr_sink_finish(struct dr_sink *, struct dr_err *);
 void dr_sink_free(struct dr_sink *);
 

@@ -334,7 +334,8 @@ no_free(struct dr_sink *s)
 static void
 failures(void)
 {
-	static const struct dr_sink_ops ops = { no_write, no_finish, no_free };
+	static const struct dr_sink_ops ops = { no_write, no_finish, no_free,
+		NULL };
 	struct dr_sink sink = { .ops = &ops };
 	struct tapped t = { .seen = { .max = SIZE_MAX / 2 }, .fail_at = 5 };
 	struct dr_pack_opts o = { .level = 1,

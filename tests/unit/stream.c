@@ -47,7 +47,7 @@ picky_free(struct dr_sink *sink)
 }
 
 static const struct dr_sink_ops picky_ops = { picky_write, picky_finish,
-	picky_free };
+	picky_free, NULL };
 
 static struct dr_sink *
 picky(size_t left, int *finished, int *freed)

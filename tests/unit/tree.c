@@ -114,7 +114,7 @@ leave(struct dr_sink *s)
 	(void)s;
 }
 
-static const struct dr_sink_ops meddle_ops = { meddle, nothing, leave };
+static const struct dr_sink_ops meddle_ops = { meddle, nothing, leave, NULL };
 
 struct run {
 	struct dr_buf tar;
