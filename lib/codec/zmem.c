@@ -8,6 +8,9 @@
 
 #include <zstd.h>
 
+#define WINDOW_LOG 23           /* what a reader may have to hold */
+#define UNTOLD     (256U << 10) /* room where a frame does not say its size */
+
 struct piece {
 	void *out;
 	size_t len;
@@ -19,8 +22,10 @@ struct dr_zmem {
 	size_t len;
 	int level;
 	pthread_mutex_t lock;
-	pthread_cond_t ready;
-	struct dr_err err; /* the first failure of any thread */
+	pthread_cond_t ready; /* a piece is done */
+	pthread_cond_t more;  /* there is more to do */
+	size_t fed;           /* bytes at data */
+	struct dr_err err;    /* the first failure of any thread */
 	bool quit;
 	struct piece *piece;
 	size_t pieces, begun;
@@ -66,6 +71,13 @@ compress(const struct dr_zmem *z, ZSTD_CCtx *c, size_t i, struct piece *p,
 	return 0;
 }
 
+/* Is piece I there?  With the lock held. */
+static bool
+there(const struct dr_zmem *z, size_t i)
+{
+	return z->fed == z->len || (i + 1) * DR_ZMEM_FRAME <= z->fed;
+}
+
 /*
  * Take the next piece and compress it; called and left with the lock held.
  * False: nothing is left to take.
@@ -77,6 +89,8 @@ take_one(struct dr_zmem *z, ZSTD_CCtx *c)
 	struct piece p = { NULL, 0, true };
 	size_t i;
 
+	while (!z->quit && z->begun < z->pieces && !there(z, z->begun))
+		pthread_cond_wait(&z->more, &z->lock);
 	if (z->quit || z->begun == z->pieces)
 		return false;
 	i = z->begun++;
@@ -136,6 +150,7 @@ dr_zmem_start(const void *data, size_t len, int level, int workers,
 	}
 	pthread_mutex_init(&z->lock, NULL);
 	pthread_cond_init(&z->ready, NULL);
+	pthread_cond_init(&z->more, NULL);
 	z->data = data;
 	z->len = len;
 	z->level = level;
@@ -157,6 +172,15 @@ dr_zmem_start(const void *data, size_t len, int level, int workers,
 fail:
 	dr_zmem_free(z);
 	return NULL;
+}
+
+void
+dr_zmem_fed(struct dr_zmem *z, size_t n)
+{
+	pthread_mutex_lock(&z->lock);
+	z->fed = n;
+	pthread_cond_broadcast(&z->more);
+	pthread_mutex_unlock(&z->lock);
 }
 
 /* Wait for piece I, compressing others meanwhile. */
@@ -201,6 +225,7 @@ dr_zmem_free(struct dr_zmem *z)
 		return;
 	pthread_mutex_lock(&z->lock);
 	z->quit = true;
+	pthread_cond_broadcast(&z->more);
 	pthread_mutex_unlock(&z->lock);
 	for (size_t i = 0; i < z->threads; i++)
 		pthread_join(z->thread[i], NULL);
@@ -209,6 +234,91 @@ dr_zmem_free(struct dr_zmem *z)
 	free(z->piece);
 	free(z->thread);
 	pthread_cond_destroy(&z->ready);
+	pthread_cond_destroy(&z->more);
 	pthread_mutex_destroy(&z->lock);
 	free(z);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* How much room the frame at IN wants. */
+static size_t
+room_for(const ZSTD_inBuffer *in, size_t left)
+{
+	unsigned long long n =
+	    ZSTD_getFrameContentSize((const char *)in->src + in->pos,
+	        in->size - in->pos);
+
+	if (n == ZSTD_CONTENTSIZE_UNKNOWN || n == ZSTD_CONTENTSIZE_ERROR)
+		n = UNTOLD;
+	return n < left ? (size_t)n : left;
+}
+
+int
+dr_zmem_read(const void *data, size_t len, size_t max, struct dr_buf *out,
+    int (*each)(void *, const void *, size_t, struct dr_err *), void *arg,
+    struct dr_err *err)
+{
+	ZSTD_inBuffer in = { data, len, 0 };
+	ZSTD_outBuffer to;
+	ZSTD_DCtx *d;
+	size_t left = 1, room = 0, got = 1;
+	char over;
+	int rc = -1;
+
+	if ((d = ZSTD_createDCtx()) == NULL)
+		return dr_err_sys(err, "cannot allocate a decompressor");
+	if (ZSTD_isError(
+	        ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, WINDOW_LOG))) {
+		dr_err_set(err, DR_EFAIL, "cannot set up zstd");
+		goto out;
+	}
+	/* LEFT is 0 between frames: there the input may end. */
+	for (bool between = true; in.pos < in.size || left != 0;
+	     between = left == 0) {
+		size_t before = in.pos;
+
+		if (between)
+			room = room_for(&in, max - out->len);
+		else if (room == 0)
+			room =
+			    max - out->len < UNTOLD ? max - out->len : UNTOLD;
+		if (dr_buf_room(out, room, err) == -1)
+			goto out;
+		/* Where nothing more may come, zstd may still end a frame. */
+		to.dst = room > 0 ? out->data + out->len : &over;
+		to.size = room > 0 ? room : sizeof(over);
+		to.pos = 0;
+		left = ZSTD_decompressStream(d, &to, &in);
+		if (ZSTD_isError(left)) {
+			dr_err_set(err, DR_EDATA,
+			    "the zstd stream is damaged: %s",
+			    ZSTD_getErrorName(left));
+			goto out;
+		}
+		got = to.pos;
+		if (room == 0 && got > 0) {
+			dr_err_set(err, DR_EDATA,
+			    "it holds more than the %zu bytes that its name "
+			    "allows",
+			    max);
+			goto out;
+		}
+		if (got == 0 && in.pos == before && left != 0) {
+			dr_err_set(err, DR_EDATA,
+			    "the zstd stream is truncated");
+			goto out;
+		}
+		if (got > 0 && each != NULL &&
+		    each(arg, to.dst, got, err) == -1)
+			goto out;
+		out->len += got;
+		room -= got;
+	}
+	if ((rc = dr_buf_room(out, 0, err)) == 0)
+		out->data[out->len] = '\0';
+
+out:
+	ZSTD_freeDCtx(d);
+	return rc;
 }

@@ -16,6 +16,7 @@
 #define HISTORY_MAX (1U << 20)
 #define SEGMENT_MAX (1U << 30)
 #define HUGE        (2U << 20)
+#define PIECE       (1U << 20)
 #define LABEL       "START WAL LOCATION: "
 
 /* PATH without its last N parts, and with NAME; on the heap. */
@@ -74,51 +75,45 @@ dr_walfile_system(const char *path, uint64_t *system_id, struct dr_err *err)
 	return rc;
 }
 
-/*
- * All of it into memory of our own: it is hashed and compressed apart, and
- * both must see the same bytes.
- */
+/* Memory for all of it, in fewer, larger pages where the system has them. */
 static int
-read_file(struct dr_walfile *w, const char *path, struct dr_err *err)
+make_room(struct dr_walfile *w, int fd, const char *path, struct dr_err *err)
 {
-	ssize_t n;
-	int fd, rc = -1;
-
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return dr_err_sys(err, "cannot open \"%s\"", path);
-	if (fstat(fd, &w->st) == -1) {
-		dr_err_sys(err, "cannot look at \"%s\"", path);
-		goto out;
-	}
-	if (!S_ISREG(w->st.st_mode) || w->st.st_size > SEGMENT_MAX) {
-		dr_err_set(err, DR_EDATA,
+	if (fstat(fd, &w->st) == -1)
+		return dr_err_sys(err, "cannot look at \"%s\"", path);
+	if (!S_ISREG(w->st.st_mode) || w->st.st_size > SEGMENT_MAX)
+		return dr_err_set(err, DR_EDATA,
 		    "\"%s\" is no WAL file: not a regular file of at most "
 		    "1 GiB",
 		    path);
-		goto out;
-	}
 	w->len = (size_t)w->st.st_size;
 	w->room = (w->len / HUGE + 1) * HUGE;
 	if (posix_memalign(&w->data, HUGE, w->room) != 0) {
 		w->data = NULL;
-		dr_err_set(err, DR_EFAIL, "cannot allocate %zu bytes", w->room);
-		goto out;
+		return dr_err_set(err, DR_EFAIL, "cannot allocate %zu bytes",
+		    w->room);
 	}
-	/* Fewer, larger pages where the system has them. */
 	(void)madvise(w->data, w->room, MADV_HUGEPAGE);
-	/* One byte more than there may be. */
-	if ((n = dr_fd_fill(fd, w->data, w->len + 1, path, err)) == -1)
-		goto out;
-	if ((size_t)n != w->len) {
-		dr_err_set(err, DR_EDATA, "\"%s\" changed while it was read",
-		    path);
-		goto out;
-	}
-	rc = 0;
+	return 0;
+}
 
-out:
-	close(fd);
-	return rc;
+static int
+changed(const char *path, struct dr_err *err)
+{
+	return dr_err_set(err, DR_EDATA, "\"%s\" changed while it was read",
+	    path);
+}
+
+/* The N bytes at AT. */
+static int
+read_piece(struct dr_walfile *w, int fd, size_t at, size_t n, const char *path,
+    struct dr_err *err)
+{
+	ssize_t got = dr_fd_fill(fd, (char *)w->data + at, n, path, err);
+
+	if (got == -1)
+		return -1;
+	return (size_t)got == n ? 0 : changed(path, err);
 }
 
 /* The history of the file's timeline: 1, 0 none beside it, -1. */
@@ -175,6 +170,8 @@ check_text(struct dr_walfile *w, uint64_t system_id, struct dr_err *err)
 	struct dr_history h = { 0 };
 
 	w->id.system_id = system_id;
+	if (w->len > PIECE)
+		return dr_err_set(err, DR_EDATA, "it has %zu bytes", w->len);
 	if (system_id == 0) {
 		dr_err_set(err, DR_EFAIL,
 		    "which cluster it is of is not known: there is no "
@@ -194,32 +191,70 @@ check_text(struct dr_walfile *w, uint64_t system_id, struct dr_err *err)
 	return 0;
 }
 
-int
-dr_walfile_open(struct dr_walfile *w, const char *path, const char *set,
+/* It belongs there, by its first piece. */
+static int
+check(struct dr_walfile *w, const char *path, uint64_t system_id,
     struct dr_err *err)
 {
-	uint64_t system_id = 0;
 	int rc;
 
-	memset(w, 0, sizeof(*w));
-	w->id.set = set;
-	if (dr_walfile_name(path, &w->id, err) == -1)
-		return -1;
-	if (dr_walfile_system(path, &system_id, err) == -1 ||
-	    read_file(w, path, err) == -1)
-		goto fail;
 	if (w->id.file.kind == DR_WAL_SEGMENT ||
 	    w->id.file.kind == DR_WAL_PARTIAL)
 		rc = check_segment(w, path, system_id, err);
 	else
 		rc = check_text(w, system_id, err);
-	if (rc == 0)
-		return 0;
-	dr_err_wrap(err, "\"%s\" is not stored", path);
+	return rc == 0 ? 0 : dr_err_wrap(err, "\"%s\" is not stored", path);
+}
 
-fail:
-	dr_walfile_close(w);
-	return -1;
+/*
+ * All of it into memory of our own: it is hashed and compressed apart, and
+ * both must see the same bytes.
+ */
+static int
+read_all(struct dr_walfile *w, int fd, const char *path, uint64_t system_id,
+    int workers, struct dr_err *err)
+{
+	size_t at = w->len < PIECE ? w->len : PIECE;
+	size_t n;
+	ssize_t more;
+	char over;
+
+	if (read_piece(w, fd, 0, at, path, err) == -1 ||
+	    check(w, path, system_id, err) == -1 ||
+	    dr_wal_begin(&w->id, w->data, w->len, 0, workers, err) == -1 ||
+	    dr_wal_fed(&w->id, at, err) == -1)
+		return -1;
+	for (; at < w->len; at += n) {
+		n = w->len - at < PIECE ? w->len - at : PIECE;
+		if (read_piece(w, fd, at, n, path, err) == -1 ||
+		    dr_wal_fed(&w->id, at + n, err) == -1)
+			return -1;
+	}
+	if ((more = dr_fd_fill(fd, &over, 1, path, err)) == -1)
+		return -1;
+	return more == 0 ? 0 : changed(path, err);
+}
+
+int
+dr_walfile_open(struct dr_walfile *w, const char *path, const char *set,
+    int workers, struct dr_err *err)
+{
+	uint64_t system_id = 0;
+	int fd = -1, rc = -1;
+
+	memset(w, 0, sizeof(*w));
+	w->id.set = set;
+	if (dr_walfile_name(path, &w->id, err) == -1 ||
+	    dr_walfile_system(path, &system_id, err) == -1)
+		return -1;
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return dr_err_sys(err, "cannot open \"%s\"", path);
+	if (make_room(w, fd, path, err) == 0)
+		rc = read_all(w, fd, path, system_id, workers, err);
+	close(fd);
+	if (rc == -1)
+		dr_walfile_close(w);
+	return rc;
 }
 
 void

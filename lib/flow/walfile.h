@@ -37,10 +37,11 @@ int dr_walfile_system(const char *path, uint64_t *, struct dr_err *);
  * belongs there, of the cluster that the control file names and of a
  * timeline that TLI.history beside it allows; a .history must be one; a
  * .backup must be a label's.  DR_EDATA: it is not so.  DR_EFAIL: it cannot
- * be read, or, for what is no segment, the cluster is not known.
+ * be read, or, for what is no segment, the cluster is not known.  It is
+ * hashed, and compressed in WORKERS threads, while it is read (dr_wal_begin).
  */
 int dr_walfile_open(struct dr_walfile *, const char *path, const char *set,
-    struct dr_err *);
+    int workers, struct dr_err *);
 void dr_walfile_close(struct dr_walfile *);
 
 #endif /* !DR_FLOW_WALFILE_H */

@@ -12,12 +12,10 @@
 #include "crypt/header.h"
 #include "crypt/seal.h"
 
-#define SIG_MAGIC  0x184D2A5BU
-#define WAL_MAX    (1U << 30) /* a segment has at most 1 GiB */
-#define SMALL_MAX  (1U << 20) /* a history or a backup's label */
-#define WINDOW_LOG 23
-#define HEAD_STEP  4096U
-#define READ_STEP  (256U << 10)
+#define SIG_MAGIC 0x184D2A5BU
+#define WAL_MAX   (1U << 30) /* a segment has at most 1 GiB */
+#define SMALL_MAX (1U << 20) /* a history or a backup's label */
+#define HEAD_STEP 4096U
 
 /* --- names and lines ------------------------------------------------------- */
 
@@ -224,20 +222,67 @@ seal(const struct dr_wal_opts *o, struct dr_zmem *z, struct bufsink *b,
 	return rc;
 }
 
+struct dr_wal_job {
+	struct dr_zmem *z;
+	struct dr_sha256 *hash;
+	const char *data;
+	size_t len, fed;
+};
+
 int
 dr_wal_begin(struct dr_wal_id *id, const void *data, size_t len, int level,
     int workers, struct dr_err *err)
 {
-	id->job = dr_zmem_start(data, len, level != 0 ? level : DR_WAL_LEVEL,
-	    workers, err);
-	return id->job != NULL ? 0 : -1;
+	struct dr_wal_job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return dr_err_sys(err, "cannot begin to compress");
+	j->data = data;
+	j->len = len;
+	id->job = j;
+	if ((j->hash = dr_sha256_new(err)) != NULL &&
+	    (j->z = dr_zmem_start(data, len, level != 0 ? level : DR_WAL_LEVEL,
+	         workers, err)) != NULL)
+		return 0;
+	dr_wal_drop(id);
+	return -1;
+}
+
+int
+dr_wal_fed(struct dr_wal_id *id, size_t n, struct dr_err *err)
+{
+	struct dr_wal_job *j = id->job;
+	size_t from = j->fed;
+
+	j->fed = n;
+	dr_zmem_fed(j->z, n);
+	return dr_sha256_add(j->hash, j->data + from, n - from, err);
 }
 
 void
 dr_wal_drop(struct dr_wal_id *id)
 {
-	dr_zmem_free(id->job);
+	if (id->job == NULL)
+		return;
+	dr_zmem_free(id->job->z);
+	dr_sha256_free(id->job->hash);
+	free(id->job);
 	id->job = NULL;
+}
+
+/* The job's work done: the SHA-256 of all. */
+static int
+job_hash(struct dr_wal_id *id, char sha256[DR_SHA256_HEX], struct dr_err *err)
+{
+	unsigned char digest[DR_SHA256_LEN];
+
+	if ((id->job->fed < id->job->len || id->job->len == 0) &&
+	    dr_wal_fed(id, id->job->len, err) == -1)
+		return -1;
+	if (dr_sha256_end(id->job->hash, digest, err) == -1)
+		return -1;
+	dr_hex(digest, sizeof(digest), sha256);
+	return 0;
 }
 
 int
@@ -262,14 +307,14 @@ dr_wal_make(const struct dr_wal_opts *o, struct dr_wal_id *id, const void *data,
 	}
 	if ((id->job == NULL &&
 	        dr_wal_begin(id, data, len, o->level, o->workers, err) == -1) ||
-	    dr_sha256_hex(data, len, sha256, err) == -1 ||
+	    job_hash(id, sha256, err) == -1 ||
 	    dr_wal_line(id, sha256, &line, err) == -1)
 		goto out;
 	memcpy(m->line, line.data, line.len + 1);
 	b.out = &m->sealed;
 	if ((b.hash = dr_sha256_new(err)) == NULL)
 		goto out;
-	rc = seal(o, id->job, &b, m, err);
+	rc = seal(o, id->job->z, &b, m, err);
 
 out:
 	dr_wal_drop(id);
@@ -306,42 +351,25 @@ read_signature(struct dr_source *s, unsigned char sig[DR_LINE_SIG],
 	return 0;
 }
 
-/* All that S gives, at most MAX bytes, into OUT and HASH. */
+/* All that S gives, at most MAX bytes. */
 static int
-read_content(struct dr_source *s, size_t max, struct dr_sha256 *hash,
-    struct dr_buf *out, struct dr_err *err)
+read_packed(struct dr_source *s, size_t max, struct dr_buf *packed,
+    struct dr_err *err)
 {
-	size_t room;
 	ssize_t n;
-	char over;
 
-	for (;;) {
-		room = max - out->len;
-		if (room > READ_STEP)
-			room = READ_STEP;
-		if (room == 0) {
-			/* Full: there must be no more. */
-			if ((n = dr_source_read(s, &over, 1, err)) == -1)
-				return -1;
-			if (n == 0)
-				return 0;
-			return dr_err_set(err, DR_EDATA,
-			    "it holds more than the %zu bytes that its name "
-			    "allows",
-			    max);
-		}
-		if (dr_buf_room(out, room, err) == -1 ||
-		    (n = dr_source_read(s, out->data + out->len, room, err)) ==
-		        -1)
-			return -1;
-		if (n == 0)
-			return 0;
-		if (dr_sha256_add(hash, out->data + out->len, (size_t)n, err) ==
-		    -1)
-			return -1;
-		out->len += (size_t)n;
-		out->data[out->len] = '\0';
-	}
+	packed->max = max;
+	if (dr_buf_room(packed, max, err) == -1 ||
+	    (n = dr_source_fill(s, packed->data, max, err)) == -1)
+		return -1;
+	packed->len = (size_t)n;
+	return 0;
+}
+
+static int
+add_hash(void *hash, const void *data, size_t len, struct dr_err *err)
+{
+	return dr_sha256_add(hash, data, len, err);
 }
 
 /* Is OUT, of that hash, signed for ID? */
@@ -383,6 +411,7 @@ dr_wal_open(struct dr_blob *object, const struct dr_identities *ids,
 	unsigned char sig[DR_LINE_SIG];
 	struct dr_sha256 *hash = NULL;
 	struct dr_source *s = NULL, *t;
+	struct dr_buf packed = { .max = 0 };
 	char who[DR_KEYID_HEX] = "";
 	size_t max = most(id);
 	int rc = -1;
@@ -395,11 +424,17 @@ dr_wal_open(struct dr_blob *object, const struct dr_identities *ids,
 	    (t = dr_unseal_new(s, ids, err)) == NULL)
 		goto out;
 	s = t;
-	if (read_signature(s, sig, err) == -1 ||
-	    (t = dr_zsource_new(s, WINDOW_LOG, false, err)) == NULL)
+	/* What does not compress grows by less than that. */
+	if (object->size > max + max / 16 + 2 * DR_HEADER_MAX) {
+		dr_err_set(err, DR_EDATA,
+		    "it has %" PRIu64 " bytes, too many for its name",
+		    object->size);
 		goto out;
-	s = t;
-	if (read_content(s, max, hash, out, err) == -1 ||
+	}
+	if (read_signature(s, sig, err) == -1 ||
+	    read_packed(s, (size_t)object->size, &packed, err) == -1 ||
+	    dr_zmem_read(packed.data, packed.len, max, out, add_hash, hash,
+	        err) == -1 ||
 	    verify(keys, id, out->len, hash, sig, who, err) == -1)
 		goto out;
 	rc = 0;
@@ -413,6 +448,7 @@ out:
 	}
 	dr_source_free(s);
 	dr_sha256_free(hash);
+	dr_buf_free(&packed);
 	return rc;
 }
 

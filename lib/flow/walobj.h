@@ -17,15 +17,15 @@
 #include "stream/blob.h"
 
 /* The place of one object: what its signature binds it to. */
-struct dr_zmem;
+struct dr_wal_job;
 struct dr_wal_id {
 	const char *set; /* borrowed */
 	uint64_t system_id;
 	struct dr_wal_file file;
 	char name[DR_WAL_NAME_MAX]; /* as PostgreSQL names the file */
-	bool increment;      /* bytes FROM to TO of an unfinished segment */
-	uint32_t from, to;   /* whole file: 0 and its length */
-	struct dr_zmem *job; /* see dr_wal_begin; else NULL */
+	bool increment;         /* bytes FROM to TO of an unfinished segment */
+	uint32_t from, to;      /* whole file: 0 and its length */
+	struct dr_wal_job *job; /* see dr_wal_begin; else NULL */
 };
 
 /*
@@ -84,12 +84,14 @@ int dr_wal_make(const struct dr_wal_opts *, struct dr_wal_id *,
 void dr_wal_made_free(struct dr_wal_made *);
 
 /*
- * Begin to compress what dr_wal_make will be given for ID, in threads, while
- * the caller has something else to do.  dr_wal_make takes the job; without
- * that dr_wal_drop ends it.  DATA must stay until then.
+ * Begin to hash what dr_wal_make will be given for ID, and to compress it in
+ * threads, while its bytes are still being read: dr_wal_fed says how many
+ * are there by now.  dr_wal_make takes the job; without that dr_wal_drop
+ * ends it.  DATA must stay until then.
  */
 int dr_wal_begin(struct dr_wal_id *, const void *data, size_t len, int level,
     int workers, struct dr_err *);
+int dr_wal_fed(struct dr_wal_id *, size_t n, struct dr_err *);
 void dr_wal_drop(struct dr_wal_id *);
 
 /*

@@ -17,7 +17,6 @@
 
 #define BATCH_FILES    64U
 #define LEDGER_WAIT_MS 60000
-#define AHEAD_MAX      (64U << 20)
 #define BATCH_USEC     INT64_C(10000000)
 #define WORKERS        3
 #define READY          ".ready"
@@ -236,13 +235,8 @@ open_next(struct push *p, const char *path, size_t *at, struct dr_walfile *w,
 	next = dr_fmt(err, "%.*s%s", dirlen, path, p->queue[(*at)++]);
 	if (next == NULL)
 		return -1;
-	rc = dr_walfile_open(w, next, p->o->ship.set, err);
+	rc = dr_walfile_open(w, next, p->o->ship.set, workers(), err);
 	free(next);
-	if (rc == -1)
-		return -1;
-	/* Two at once should not take more memory than one large one. */
-	if (w->len <= AHEAD_MAX)
-		rc = dr_wal_begin(&w->id, w->data, w->len, 0, workers(), err);
 	return rc == 0 ? 1 : -1;
 }
 
@@ -293,14 +287,11 @@ run(struct push *p, const char *path, struct dr_err *err)
 		p->r->result.done = required(&p->o->ship);
 		return 0;
 	}
-	if (dr_walfile_open(&w, path, p->o->ship.set, err) == -1)
+	if (dr_walfile_open(&w, path, p->o->ship.set, workers(), err) == -1)
 		return -1;
 	p->r->bytes = w.len;
 	p->r->tried = true;
-	/* Keys are read and stores opened meanwhile. */
-	rc = dr_wal_begin(&w.id, w.data, w.len, 0, workers(), err);
-	if (rc == 0)
-		rc = put_file(p, &w, &p->r->result, err);
+	rc = put_file(p, &w, &p->r->result, err);
 	p->r->again = p->r->result.again;
 	dr_walfile_close(&w);
 	if (rc == -1)

@@ -29,7 +29,9 @@
 
 #define STALE_S  3600
 #define RETRY_US 1000000
-#define POLL_NS  10000000
+#define BUSY_NS  2000000 /* between two looks while segments are asked for */
+#define IDLE_NS  20000000
+#define BUSY_US  1000000
 
 struct fetcher {
 	const struct dr_walspool_job *job;
@@ -74,7 +76,8 @@ static unsigned
 fetchers_of(uint64_t segsize)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t n = cpus < 1 ? 1 : (uint64_t)cpus;
+	/* One more than can run: one waits for the disk most of the time. */
+	uint64_t n = cpus < 1 ? 2 : (uint64_t)cpus + 1;
 
 	if (n > DR_FETCHERS_MAX)
 		n = DR_FETCHERS_MAX;
@@ -262,11 +265,15 @@ next(const struct fetcher *x, char name[DR_WAL_NAME_MAX])
 static void
 run(struct fetcher *x)
 {
-	const struct timespec pause = { 0, POLL_NS };
+	struct timespec pause = { 0, 0 };
 	char name[DR_WAL_NAME_MAX];
+	int64_t now;
 
 	while (look(x)) {
-		if (dr_monotonic() < x->again || !room(x) || !next(x, name)) {
+		now = dr_monotonic();
+		if (now < x->again || !next(x, name) || !room(x)) {
+			pause.tv_nsec =
+			    now - x->since < BUSY_US ? BUSY_NS : IDLE_NS;
 			(void)nanosleep(&pause, NULL);
 			continue;
 		}

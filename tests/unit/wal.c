@@ -234,7 +234,7 @@ static int
 open_file(const char *path, struct dr_walfile *w)
 {
 	dr_err_clear(&err);
-	return dr_walfile_open(w, path, "main", &err);
+	return dr_walfile_open(w, path, "main", 1, &err);
 }
 
 static void
