@@ -326,6 +326,8 @@ set_manner(struct set *s, const struct dr_transfer *t)
 	set_ptr(s, CURLOPT_USERAGENT, "drtools/" DR_VERSION);
 	set_long(s, CURLOPT_TCP_NODELAY, 1);
 	set_long(s, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
+	if (t->http->opts.direct)
+		set_ptr(s, CURLOPT_PROXY, "");
 	set_long(s, CURLOPT_FRESH_CONNECT, t->req->once ? 1 : 0);
 	/* Refused where an attempt that failed early left its buffer. */
 	(void)s->c->easy_setopt(s->easy, CURLOPT_BUFFERSIZE, BUFFER);

@@ -30,6 +30,7 @@ struct dr_http_opts {
 	uint64_t patience_ms; /* a request with all its retries; 0: 120 s */
 	uint64_t
 	    limit_rate; /* bytes a second each way, all transfers; 0: any */
+	bool direct;    /* no proxy: what is asked is on this host */
 };
 
 struct dr_http;
