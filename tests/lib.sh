@@ -78,6 +78,7 @@ chmod 755 "$T"
 tests_=0
 failed_=0
 pids_=
+helpers_= # children that SIGTERM ends
 ports_=5500
 
 cleanup_() {
@@ -86,6 +87,9 @@ cleanup_() {
 	trap '' HUP INT TERM
 	for p_ in $pids_; do
 		stop_pid_ "$p_"
+	done
+	for p_ in $helpers_; do
+		kill "$p_" 2>/dev/null && wait "$p_" 2>/dev/null
 	done
 	cd /
 	chmod -R u+rwx "$T" 2>/dev/null

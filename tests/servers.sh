@@ -510,6 +510,110 @@ sftp_store() {
 		echo "sftp://$(sftp_user_)@127.0.0.1:$TEST_SFTP_PORT$b_"
 }
 
+# --- Swift, whose S3 interface ignores object lock --------------------------------------
+# swift_conf_ DIR KIND PORT PIPELINE: the top of a server's configuration.
+swift_conf_() {
+	cat <<-END
+	[DEFAULT]
+	bind_ip = 127.0.0.1
+	bind_port = $3
+	workers = 0
+	user = $(id -un)
+	swift_dir = $1/etc
+	devices = $1/srv
+	mount_check = false
+	log_level = WARNING
+	fallocate_reserve = 0
+	disable_fallocate = true
+	[pipeline:main]
+	pipeline = $4
+	[app:$2-server]
+	use = egg:swift#$2
+	recon_cache_path = $1/cache
+	END
+}
+
+swift_up_() {
+	have_ memcached swift-ring-builder swift-proxy-server \
+	    swift-account-server swift-container-server swift-object-server &&
+		free_ "$TEST_SWIFT_PORT" || return 1
+	mkdir "$1/etc" "$1/srv" "$1/srv/d1" "$1/cache"
+	chmod 700 "$1"
+	n_=1
+	for k_ in account container object; do
+		swift_conf_ "$1" $k_ $((TEST_SWIFT_PORT + n_)) $k_-server \
+		    >"$1/$k_.conf"
+		(
+			cd "$1/etc" &&
+				swift-ring-builder $k_.builder create 4 1 0 &&
+				swift-ring-builder $k_.builder add \
+				    "r1z1-127.0.0.1:$((TEST_SWIFT_PORT + n_))/d1" 1 &&
+				swift-ring-builder $k_.builder rebalance
+		) || return 1
+		spawn_ swift "$1/$k_.log" swift-$k_-server "$1/$k_.conf"
+		n_=$((n_ + 1))
+	done
+	spawn_ swift "$1/memcached.log" memcached -l 127.0.0.1 \
+	    -p $((TEST_SWIFT_PORT + n_)) -m 16 -u "$(id -un)"
+	{
+		swift_conf_ "$1" proxy "$TEST_SWIFT_PORT" "catch_errors gatekeeper cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server"
+		echo account_autocreate = true
+		for k_ in catch_errors gatekeeper bulk slo dlo copy symlink \
+		    listing_formats versioned_writes tempauth s3api; do
+			printf '%s\n' "[filter:$k_]" "use = egg:swift#$k_"
+			case $k_ in
+			versioned_writes)
+				echo allow_versioned_writes = true
+				echo allow_object_versioning = true
+				;;
+			tempauth)
+				echo user_test_tester = testing .admin \
+				    .reseller_admin
+				;;
+			s3api)
+				echo location = us-east-1
+				echo s3_acl = false
+				echo dns_compliant_bucket_names = false
+				;;
+			esac
+		done
+		printf '%s\n' '[filter:cache]' 'use = egg:swift#memcache' \
+		    "memcache_servers = 127.0.0.1:$((TEST_SWIFT_PORT + n_))"
+	} >"$1/proxy.conf"
+	spawn_ swift "$1/proxy.log" swift-proxy-server "$1/proxy.conf"
+	until_ 300 port_open_ "$TEST_SWIFT_PORT" || {
+		tail -n 5 "$1"/*.log
+		return 1
+	}
+	swift_ warm
+}
+
+swift_env() {
+	AWS_ACCESS_KEY_ID=test:tester
+	AWS_SECRET_ACCESS_KEY=testing
+	AWS_ENDPOINT_URL=http://127.0.0.1:$TEST_SWIFT_PORT
+	AWS_REGION=us-east-1
+	AWS_EC2_METADATA_DISABLED=true
+	export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL \
+	    AWS_REGION AWS_EC2_METADATA_DISABLED
+}
+
+swift_() {
+	(
+		swift_env
+		exec python3 "$servers_top/tests/store/s3.py" "$@"
+	)
+}
+
+swift_bucket() {
+	b_=t-$(unique_)
+	swift_ mb "$b_" "$@" && echo "$b_"
+}
+
+swift_store() {
+	b_=$(swift_bucket "$@") && echo "s3://$b_/p"
+}
+
 # --- for tests -------------------------------------------------------------------------
 use_() {
 	server_ "$1" 2>"$T/server.err" || {
@@ -529,6 +633,10 @@ azure_server() {
 
 sftp_server() {
 	use_ sftp
+}
+
+swift_server() {
+	use_ swift
 }
 
 # --- by hand ---------------------------------------------------------------------------
