@@ -99,12 +99,15 @@ too_slow(const struct dr_transfer *t, struct dr_err *err)
 		    dr_format_msec((uint64_t)(now - t->tried) / 1000, ms));
 		return true;
 	}
-	if (now - t->last < 1000000) {
+	dr_format_msec((uint64_t)(now - t->last) / 1000, ms);
+	if (now - t->last < (int64_t)t->http->opts.stall_ms * 500)
 		dr_err_set(err, DR_ERETRY, "%s is too slow", t->host);
-		return true;
-	}
-	dr_err_set(err, DR_ERETRY, "%s fell silent for %s", t->host,
-	    dr_format_msec((uint64_t)(now - t->last) / 1000, ms));
+	else if (t->head_bytes == 0)
+		dr_err_set(err, DR_ERETRY, "no answer from %s within %s",
+		    t->host, ms);
+	else
+		dr_err_set(err, DR_ERETRY, "%s fell silent for %s", t->host,
+		    ms);
 	return true;
 }
 
