@@ -182,7 +182,7 @@ ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
 	tests/unit/writer*.c tests/unit/place*.c tests/unit/restore*.c \
-	tests/unit/walobj.c)))
+	tests/unit/walobj.c tests/unit/http*.c)))
 TSAN_TOOLS := $(TOOLS)
 
 run-check: variants

@@ -81,6 +81,9 @@ class Conn:
     def head(self):
         while b"\r\n\r\n" not in self.buf:
             self.more()
+            if self.buf[:1] == b"\x16":  # TLS, where none is spoken
+                self.answer(400, b"")
+                raise EOFError
         head, self.buf = self.buf.split(b"\r\n\r\n", 1)
         lines = head.decode("latin-1").split("\r\n")
         fields = {}

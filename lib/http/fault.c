@@ -24,7 +24,8 @@ bad_certificate(const struct dr_transfer *t, const struct dr_curl *c,
 		dr_err_set(err, DR_EFAIL,
 		    "the certificate of %s is not valid yet", t->host);
 		dr_err_hint(err, "set the clocks right");
-	} else if (why == 0) {
+	} else if (why <= 1) {
+		/* OpenSSL found nothing wrong, curl looked at the name. */
 		dr_err_set(err, DR_EFAIL,
 		    "the certificate of %s is for another host", t->host);
 		dr_err_hint(err, "use a name that stands in the certificate");

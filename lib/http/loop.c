@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/msg.h"
 #include "base/num.h"
 #include "http/rate.h"
 #include "http/transfer.h"
@@ -433,6 +434,7 @@ int
 dr_loop_turn(struct dr_loop *l, uint64_t ms, int stop_fd, struct dr_err *err)
 {
 	int64_t now = dr_monotonic(), until, at, wait;
+	const bool heed = stop_fd != -1;
 	struct curl_waitfd stop = { .fd = stop_fd, .events = CURL_WAIT_POLLIN };
 
 	until = now + (int64_t)(ms > 86400000 ? 86400000 : ms) * 1000;
@@ -451,8 +453,11 @@ dr_loop_turn(struct dr_loop *l, uint64_t ms, int stop_fd, struct dr_err *err)
 		if (rc != CURLM_OK)
 			return dr_err_set(err, DR_EFAIL, "cannot wait: %s",
 			    l->c->multi_strerror(rc));
-		if (stop.revents != 0)
+		if (heed && dr_stopped() != 0)
 			break;
+		/* A child of ours was stopped, which has the same pipe. */
+		if (stop.revents != 0)
+			stop_fd = -1;
 	}
 	l->news = false;
 	return 0;
