@@ -64,6 +64,7 @@ static const struct kind {
 	struct dr_store *(*open)(const struct dr_url *,
 	    const struct dr_store_opts *, struct dr_err *);
 } kinds[] = {
+	{ "azblob", dr_store_azure },
 	{ "sftp", dr_store_sftp },
 	{ NULL, NULL },
 };
