@@ -175,6 +175,7 @@ enum sftp_rc
 sftp_fsync(struct sftp_file *f)
 {
 	struct sftp_conn *c = f->conn;
+	enum sftp_rc said;
 	int rc;
 
 	if (f->handle == NULL)
@@ -184,7 +185,9 @@ sftp_fsync(struct sftp_file *f)
 	do {
 		rc = ssh2.sftp_fsync(f->handle);
 	} while (AGAIN(c, rc));
-	return END(c, rc);
+	/* A server may have been told not to. */
+	said = END(c, rc);
+	return said == SFTP_DENIED ? SFTP_UNSUPPORTED : said;
 }
 
 enum sftp_rc

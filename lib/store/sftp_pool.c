@@ -201,7 +201,7 @@ sftp_fail(const struct sftp *s, enum sftp_rc rc, const char *what,
 		why = "no space left on the server's disk";
 		break;
 	case SFTP_EOF:
-		why = "it is shorter than it was";
+		why = "what lies there is not what was sent or seen before";
 		break;
 	case SFTP_OK:
 	case SFTP_REFUSED:
