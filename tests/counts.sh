@@ -17,6 +17,7 @@ clusters	1	12
 races		20	500
 list		300	2500
 pages		2500	12000
+azpages		5200	21000
 '
 
 count() {
