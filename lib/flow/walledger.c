@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "flow/publish.h"
 #include "flow/walledger.h"
 #include "manifest/ledger.h"
 
@@ -27,101 +28,88 @@ struct run {
 
 /* --- publishing --------------------------------------------------------------- */
 
-/* 0; -1; 1: another's file has this name, which trying again will not change. */
+/* The stores of ours that P is owed to and that can be asked: N of them. */
 static int
-put_file(struct dr_store *store, const char *name, const char *text,
-    struct dr_err *err)
+put_ledger(struct run *r, const struct dr_wal_pending *p, struct dr_publish *v,
+    const size_t *at, size_t n, struct dr_err *err)
 {
-	struct dr_err why = { 0 };
-	size_t len = strlen(text), has;
-	char *there;
+	struct dr_signed_file f = { .text = p->text, .minisig = p->minisig };
+	char *name = dr_ship_name(r->s, p->head.tli, p->head.name, err);
+	int64_t began = dr_monotonic(), took;
 	int rc;
 
-	switch (dr_store_put_small(store, name, text, len, NULL, &why)) {
-	case DR_PUT_OK:
-		return 0;
-	case DR_PUT_FAILED:
-		*err = why;
+	if (name == NULL)
 		return -1;
-	case DR_PUT_EXISTS:
-		break;
-	}
-	if ((rc = dr_store_get_small(store, name, DR_LEDGER_MAX, &there, &has,
-	         err)) != 1)
-		return rc == -1
-		           ? -1
-		           : dr_err_set(err, DR_EFAIL, "\"%s\" is gone", name);
-	rc = has == len && memcmp(there, text, len) == 0 ? 0 : 1;
-	free(there);
-	if (rc == 1)
-		dr_err_set(err, DR_EFAIL, "\"%s\" exists with other content",
-		    name);
+	f.name = name;
+	rc = dr_publish(&f, v, n, r->s->o.require, DR_SHIP_GRACE_MS, err);
+	took = dr_monotonic() - began;
+	free(name);
+	for (size_t i = 0; i < n; i++)
+		dr_ship_heard(r->s, at[i], v[i].result != DR_PUB_FAILED,
+		    &v[i].err, took);
 	return rc;
 }
 
-/* The signature goes first: a ledger that is seen can be checked. */
+/* What came of it in the store AT of ours.  1: it is owed no more. */
 static int
-publish_in(struct run *r, const struct dr_wal_pending *p, size_t i,
-    struct dr_err *err)
+paid(struct run *r, const struct dr_wal_pending *p, const struct dr_publish *v,
+    size_t at)
 {
-	struct dr_store *store = r->s->store[i];
-	char *name = dr_ship_name(r->s, p->head.tli, p->head.name, err);
-	char *sig = NULL;
-	int rc = -1;
-
-	if (name != NULL && (sig = dr_fmt(err, "%s.minisig", name)) != NULL &&
-	    (rc = put_file(store, sig, p->minisig, err)) == 0)
-		rc = put_file(store, name, p->text, err);
-	free(sig);
-	free(name);
-	return rc;
+	if (v->result == DR_PUB_DONE)
+		return 1;
+	if (v->err.cause == DR_ESTOP)
+		return 0;
+	dr_warn("cannot put \"%s\" into \"%s\": %s", p->head.name,
+	    dr_store_url(r->s->store[at]), v->err.msg);
+	/* Trying again will not change it. */
+	if (v->result == DR_PUB_OTHER)
+		return 1;
+	r->down[at] = true;
+	r->s->bad[at] = v->err;
+	return 0;
 }
 
 /* To those of our stores that lack it; what is still owed stays in the state. */
 static int
 publish(struct run *r, struct dr_wal_pending *p, struct dr_err *err)
 {
-	bool old = dr_now() - p->head.time > WEEK;
-	struct dr_err why, stop = { 0 };
-	size_t k = 0, n = p->n;
+	bool old = dr_now() - p->head.time > WEEK, gone;
+	struct dr_publish v[DR_SHIP_STORES];
+	size_t at[DR_SHIP_STORES], of[DR_SHIP_STORES], n = 0, m = 0, k = 0;
 	int rc;
 
-	for (size_t i = 0; i < n; i++) {
-		size_t at = dr_ship_store(r->s, p->owed[i]);
+	memset(v, 0, sizeof(v));
+	for (size_t i = 0; i < p->n && n < DR_SHIP_STORES; i++) {
+		at[n] = dr_ship_store(r->s, p->owed[i]);
+		if (at[n] == r->s->n || r->down[at[n]])
+			continue;
+		v[n].store = r->s->store[at[n]];
+		of[n++] = i;
+	}
+	rc = put_ledger(r, p, v, at, n, err);
+	for (size_t i = 0; i < p->n; i++) {
+		size_t mine = dr_ship_store(r->s, p->owed[i]);
 
-		dr_err_clear(&why);
-		rc = -1;
-		if (at < r->s->n && !r->down[at] && stop.cause == DR_OK) {
-			rc = publish_in(r, p, at, &why);
-			if (why.cause == DR_ESTOP)
-				stop = why;
-			else if (rc == -1) {
-				r->down[at] = true;
-				r->s->bad[at] = why;
-			}
-			if (rc != 0 && why.cause != DR_ESTOP)
-				dr_warn("cannot put \"%s\" into \"%s\": %s",
-				    p->head.name, p->owed[i], why.msg);
-		}
-		if (rc == -1 && old) {
+		gone = m < n && of[m] == i && paid(r, p, &v[m], at[m]) == 1;
+		m += m < n && of[m] == i;
+		if (!gone && old) {
 			dr_warn("giving up on putting \"%s\" into \"%s\"",
 			    p->head.name, p->owed[i]);
-			rc = 1;
+			gone = true;
 		}
-		if (rc == -1) {
-			if (at < r->s->n)
-				r->owed[at]++;
-			p->owed[k++] = p->owed[i];
-		} else
+		if (gone)
 			free(p->owed[i]);
+		else {
+			if (mine < r->s->n)
+				r->owed[mine]++;
+			p->owed[k++] = p->owed[i];
+		}
 	}
+	gone = k < p->n;
 	p->n = k;
-	if (k < n && dr_walstate_save(r->s->state, p, err) == -1)
+	if (gone && rc == 0 && dr_walstate_save(r->s->state, p, err) == -1)
 		return -1;
-	if (stop.cause == DR_OK)
-		return 0;
-	*err = stop;
-	return -1;
+	return rc;
 }
 
 static int
@@ -417,6 +405,7 @@ dr_ship_ledger(struct dr_ship *s, bool force, struct dr_err *err)
 		return -1;
 	}
 	dr_ship_lock(s);
+	dr_ship_skip(s, r.down);
 	rc = run(&r, force, err);
 	close(lock);
 	dr_ship_metrics(s, &r.head, r.owed);

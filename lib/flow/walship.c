@@ -10,8 +10,11 @@
 #include "flow/state.h"
 #include "flow/stores.h"
 #include "flow/walship_int.h"
+#include "flow/walstate_int.h"
 
 #define JOURNAL_BIG (4U << 20)
+#define SLOW_US     1000000 /* no answer for so long: it is away */
+#define PATIENCE_MS 30000   /* a server waits, and will ask again */
 
 /* --- opening -------------------------------------------------------------------- */
 
@@ -52,11 +55,15 @@ dr_ship_open(const struct dr_ship_opts *o, struct dr_err *err)
 	s->o = *o;
 	if (o->how != NULL)
 		s->how = *o->how;
+	if (s->how.patience_ms == 0)
+		s->how.patience_ms = PATIENCE_MS;
 	if (open_stores(s, err) == -1 ||
 	    (s->key = dr_state_sign_key(o->state, o->sign_key, &made, err)) ==
 	        NULL ||
 	    (s->state = dr_walstate_open(o->state, o->set, o->system_id,
-	         err)) == NULL) {
+	         err)) == NULL ||
+	    (s->away_path = dr_walstate_path(s->state, "away.json", err)) ==
+	        NULL) {
 		dr_ship_free(s);
 		return NULL;
 	}
@@ -70,6 +77,8 @@ dr_ship_free(struct dr_ship *s)
 		return;
 	for (size_t i = 0; i < DR_SHIP_STORES; i++)
 		dr_store_free(s->store[i]);
+	dr_away_wipe(&s->away);
+	free(s->away_path);
 	dr_walstate_free(s->state);
 	dr_sign_key_free(s->key);
 	free(s);
@@ -86,6 +95,50 @@ dr_ship_lock(struct dr_ship *s)
 {
 	if (s->o.lock_days != 0)
 		s->how.lock.until = dr_lock_end(s->o.lock_days);
+}
+
+size_t
+dr_ship_need(const struct dr_ship *s)
+{
+	return s->o.require > 0 ? s->o.require : s->n;
+}
+
+void
+dr_ship_skip(struct dr_ship *s, bool skip[DR_SHIP_STORES])
+{
+	char when[DR_TIME_LEN];
+	size_t left = s->n;
+	int64_t until;
+
+	dr_away_read(&s->away, s->away_path);
+	for (size_t i = 0; i < s->n; i++) {
+		skip[i] =
+		    dr_away_is(&s->away, dr_store_url(s->store[i]), &until);
+		if (!skip[i])
+			continue;
+		left--;
+		dr_err_clear(&s->bad[i]);
+		dr_err_set(&s->bad[i], DR_ERETRY,
+		    "it did not answer, and is left alone until %s",
+		    dr_format_time(until, when));
+	}
+	/* One that is needed is asked all the same. */
+	if (left < dr_ship_need(s))
+		memset(skip, 0, DR_SHIP_STORES * sizeof(*skip));
+}
+
+void
+dr_ship_heard(struct dr_ship *s, size_t i, bool answer,
+    const struct dr_err *why, int64_t usec)
+{
+	struct dr_err err = { 0 };
+
+	/* What fails at once costs nobody any time. */
+	if (!answer && (why->cause != DR_ERETRY || usec < SLOW_US))
+		return;
+	if (dr_away_note(&s->away, s->away_path, dr_store_url(s->store[i]),
+	        answer, &err) == -1)
+		dr_warn("%s", err.msg);
 }
 
 size_t
@@ -190,24 +243,12 @@ adopt(struct put *p, size_t i, struct dr_err *err)
 	return dr_walstate_close(p->s->state, &found, err);
 }
 
-/* 0: it is durable there. */
+/* The Ith store has one of that name: 0 where it is ours. */
 static int
-put_one(struct put *p, size_t i, struct dr_err *err)
+exists(struct put *p, size_t i, struct dr_err *err)
 {
 	struct dr_store *store = p->s->store[i];
-	struct dr_err why = { 0 };
 
-	switch (dr_store_put_small(store, p->object, p->made->sealed.data,
-	    p->made->sealed.len, NULL, &why)) {
-	case DR_PUT_OK:
-		p->in->store[i].done = true;
-		return 0;
-	case DR_PUT_FAILED:
-		*err = why;
-		return -1;
-	case DR_PUT_EXISTS:
-		break;
-	}
 	switch (dr_wal_same(store, p->object, dr_ship_signer(p->s),
 	    p->made->mac, err)) {
 	case 1:
@@ -229,34 +270,77 @@ put_one(struct put *p, size_t i, struct dr_err *err)
 	}
 }
 
+/* What the Ith store said. */
+static int
+answered(struct put *p, const struct dr_small *small, size_t i,
+    struct dr_err *err)
+{
+	struct dr_ship *s = p->s;
+	struct dr_err why = { 0 };
+	bool ok = small->result == DR_PUT_OK;
+
+	if (ok)
+		p->in->store[i].done = true;
+	else if (small->result == DR_PUT_EXISTS)
+		ok = exists(p, i, &why) == 0;
+	else
+		why = small->err;
+	if (ok) {
+		p->r->store[i].done = true;
+		p->r->done++;
+		dr_err_clear(&s->bad[i]);
+		return 0;
+	}
+	p->r->store[i].err = s->bad[i] = why;
+	if (why.cause != DR_ESTOP && !p->r->conflict)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+/* All stores at once; what is not required costs at most the grace. */
 static int
 fan_out(struct put *p, struct dr_err *err)
 {
 	struct dr_ship *s = p->s;
+	struct dr_small v[DR_SHIP_STORES];
+	bool skip[DR_SHIP_STORES];
+	size_t at[DR_SHIP_STORES], n = 0;
+	int64_t began = dr_monotonic();
+	int rc;
 
-	for (size_t i = 0; i < s->n && !p->conflict; i++) {
-		struct dr_err why = { 0 };
-
-		if (put_one(p, i, &why) == 0) {
-			p->r->store[i].done = true;
-			p->r->done++;
-			dr_err_clear(&s->bad[i]);
+	dr_ship_skip(s, skip);
+	memset(v, 0, sizeof(v));
+	for (size_t i = 0; i < s->n; i++) {
+		if (skip[i]) {
+			p->r->store[i].err = s->bad[i];
 			continue;
 		}
-		p->r->store[i].err = s->bad[i] = why;
-		if (why.cause == DR_ESTOP || p->conflict) {
-			*err = why;
-			return -1;
-		}
+		v[n].store = s->store[i];
+		v[n].name = p->object;
+		v[n].data = p->made->sealed.data;
+		v[n].len = p->made->sealed.len;
+		at[n++] = i;
 	}
-	return 0;
+	rc = dr_store_puts(v, n, dr_ship_need(s), DR_SHIP_GRACE_MS, err);
+	for (size_t j = 0; j < n; j++)
+		dr_ship_heard(s, at[j], v[j].result != DR_PUT_FAILED, &v[j].err,
+		    dr_monotonic() - began);
+	/* Those that have it first: whatever another says, that stays. */
+	for (size_t j = 0; j < n; j++)
+		if (v[j].result == DR_PUT_OK)
+			(void)answered(p, &v[j], at[j], err);
+	for (size_t j = 0; j < n && rc == 0; j++)
+		if (v[j].result != DR_PUT_OK)
+			rc = answered(p, &v[j], at[j], err);
+	return rc;
 }
 
 static int
 judge(const struct put *p, struct dr_err *err)
 {
 	const struct dr_ship *s = p->s;
-	size_t need = s->o.require > 0 ? s->o.require : s->n, bad = s->n;
+	size_t need = dr_ship_need(s), bad = s->n;
 
 	for (size_t i = s->n; i-- > 0;)
 		if (!p->r->store[i].done)

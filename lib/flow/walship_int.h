@@ -5,6 +5,7 @@
 #define DR_FLOW_WALSHIP_INT_H
 
 #include "crypt/minisign.h"
+#include "flow/away.h"
 #include "flow/walship.h"
 #include "flow/walstate.h"
 #include "store/store.h"
@@ -18,7 +19,25 @@ struct dr_ship {
 	size_t n;
 	uint64_t gap_bytes[DR_SHIP_STORES]; /* in the ledgers of this process */
 	struct dr_err bad[DR_SHIP_STORES];  /* why it failed last */
+	struct dr_away away;
+	char *away_path;
 };
+
+/* How long is waited for stores beyond those that are required. */
+#define DR_SHIP_GRACE_MS 5000
+
+/* How many stores must have it. */
+size_t dr_ship_need(const struct dr_ship *);
+
+/*
+ * Stores that are not to be asked now, since they did not answer lately and
+ * the others suffice; why stands in BAD.
+ */
+void dr_ship_skip(struct dr_ship *, bool skip[DR_SHIP_STORES]);
+
+/* The Ith store gave an answer, or none (WHY) in USEC. */
+void dr_ship_heard(struct dr_ship *, size_t i, bool answer,
+    const struct dr_err *why, int64_t usec);
 
 /* Before a put: when its lock ends. */
 void dr_ship_lock(struct dr_ship *);

@@ -13,6 +13,7 @@
 #include "crypt/keys.h"
 #include "crypt/minisign.h"
 #include "crypt/secret.h"
+#include "flow/away.h"
 #include "flow/walstate.h"
 #include "manifest/ledger.h"
 #include "tests/tap.h"
@@ -413,6 +414,55 @@ test_two(const char *dir)
 	free(b);
 }
 
+/* A store that did not answer lately. */
+static void
+test_away(const char *dir)
+{
+	char *state = dr_fmt(&err, "%s/st3", dir);
+	char *a = dr_fmt(&err, "%s/a3", dir), *b = dr_fmt(&err, "%s/b3", dir);
+	const char *stores[] = { a, b };
+	struct dr_ship_opts o = options(state, stores, 2);
+	struct dr_away away = { 0 };
+	struct dr_ship_result r;
+	struct dr_ship *s;
+	char path[256];
+
+	mkdir(a, 0755);
+	mkdir(b, 0755);
+	o.require = 1;
+	s = open_ship(&o);
+	(void)snprintf(path, sizeof(path), "%s/wal/main/%llu/away.json", state,
+	    (unsigned long long)SYSID);
+	if (dr_away_note(&away, path, b, false, &err) == -1)
+		abort();
+	OK(put(s, SEG1, data, &r) == 0 && r.store[0].done && !r.store[1].done &&
+	        r.store[1].err.cause == DR_ERETRY &&
+	        strstr(r.store[1].err.msg, "left alone until") != NULL,
+	    "a store that is not needed is left alone");
+	OK(dr_ship_ledger(s, true, &err) == 0 && access(b, W_OK) == 0 &&
+	        rmdir(b) == 0 && mkdir(b, 0755) == 0,
+	    "by ledgers, too: nothing is in it");
+	dr_ship_free(s);
+	s = open_ship(&o);
+	if (dr_away_note(&away, path, b, true, &err) == -1)
+		abort();
+	OK(put(s, SEG1, data, &r) == 0 && r.done == 2, "it is back");
+	dr_ship_free(s);
+	o.require = 2;
+	s = open_ship(&o);
+	if (dr_away_note(&away, path, b, false, &err) == -1)
+		abort();
+	OK(put(s, SEG2, data, &r) == 0 && r.done == 2,
+	    "a store that is needed is asked all the same");
+	dr_away_read(&away, path);
+	OK(!dr_away_is(&away, b, NULL), "and answers, which is noted");
+	dr_ship_free(s);
+	dr_away_wipe(&away);
+	free(state);
+	free(a);
+	free(b);
+}
+
 int
 main(void)
 {
@@ -421,6 +471,7 @@ main(void)
 	setup();
 	tmp_make();
 	test_one(tmp_dir);
+	test_away(tmp_dir);
 	test_two(tmp_dir);
 	tmp_leave();
 	dr_recipients_free(to);
