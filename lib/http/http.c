@@ -234,7 +234,8 @@ finish(struct dr_loop *loop, struct dr_http_req *req, bool in_main,
 
 		if (check_stop(in_main, &stop) == -1) {
 			now = dr_monotonic();
-			if (until == -1 && strcmp(req->method, "DELETE") == 0)
+			if (until == -1 && (req->cleanup || strcmp(req->method,
+			                                        "DELETE") == 0))
 				until = now + AFTER_STOP;
 			if (until == -1 || now >= until) {
 				dr_loop_cancel(req);

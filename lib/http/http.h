@@ -58,11 +58,14 @@ struct dr_http_field {
 /*
  * Start with { 0 }, fill the first part, free with dr_http_wipe.
  *
- * A request that cannot be sent, is answered 408, 429 or 5xx, stalls, or
- * whose reply breaks off is sent again with growing pauses (Retry-After is
- * honoured) until it succeeds or patience_ms has gone by; then it fails with
- * DR_ERETRY.  Any other answer ends it: it has succeeded as far as HTTP is
- * concerned, and STATUS says how.
+ * A request that cannot be sent, is answered 408, 429 or 5xx (but for 501 and
+ * 505, which will never change), stalls, or whose reply breaks off is sent
+ * again with growing pauses (Retry-After is honoured, or ends it where it is
+ * longer than our patience) until it succeeds or patience_ms has gone by;
+ * then it fails with DR_ERETRY.  An attempt that moves bytes at a decent rate
+ * at that time may still succeed.  Names that cannot be resolved get four
+ * attempts; certificates that are not good, one (DR_EFAIL).  Any other answer
+ * ends it: it has succeeded as far as HTTP is concerned, and STATUS says how.
  */
 struct dr_http_req {
 	const char *what;   /* for messages: "upload of \"x\"" */
@@ -87,7 +90,7 @@ struct dr_http_req {
 	bool once; /* never send again what may have arrived */
 	/*
 	 * Clears up after us, and so goes on after a stop signal: with
-	 * dr_http_do, for 10 s at most.
+	 * dr_http_do, for 5 s at most.  A DELETE always does.
 	 */
 	bool cleanup;
 	/*
