@@ -161,6 +161,8 @@ fill(struct row *r, const char *set, const struct dr_backup *b,
 		add_flag(r->cell[C_FLAGS], "needs-wal");
 	if (w->gaps > 0)
 		add_flag(r->cell[C_FLAGS], "gap");
+	if (w->lost != 0)
+		add_flag(r->cell[C_FLAGS], "no-history");
 }
 
 static void
@@ -190,6 +192,8 @@ json_window(struct dr_json *j, const struct dr_window *w)
 		                  : "ledger");
 	}
 	dr_json_uint(j, "timeline", w->tli);
+	if (w->lost != 0)
+		dr_json_uint(j, "no_history", w->lost);
 	dr_json_array(j, "gaps");
 	for (size_t i = 0; i < w->gaps; i++) {
 		dr_json_object(j, NULL);

@@ -361,6 +361,30 @@ say(const struct view *v, const struct dr_target *t, const struct dr_choice *c)
 		    dr_format_lsn(t->lsn, lsn), c->other, c->tli);
 }
 
+/* WAL of later timelines, to which no history leads. */
+static void
+warn_lost(const struct view *v, const struct dr_target *t,
+    const struct dr_choice *c)
+{
+	char lsn[DR_LSN_LEN];
+
+	if (t->timeline != 0 || t->kind == DR_TARGET_IMMEDIATE)
+		return;
+	for (size_t i = 0; i < v->lines.n; i++) {
+		const struct dr_line *l = &v->lines.v[i];
+
+		if (!l->known && l->tli > c->tli && l->map.n > 0)
+			dr_warn("timeline %u holds WAL up to %s, and no store "
+			        "holds its history: nothing of it is "
+			        "recovered.  To recover it, store %08X.history "
+			        "from pg_wal of a server on it with dr-wal "
+			        "push, and begin again",
+			    l->tli,
+			    dr_format_lsn(l->map.v[l->map.n - 1].to, lsn),
+			    l->tli);
+	}
+}
+
 /* What recovery_target_timeline becomes. */
 static void
 timeline(const struct view *v, const struct dr_target *t,
@@ -449,6 +473,7 @@ settle(struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 		return -1;
 	timeline(v, t, &c, plan);
 	say(v, t, &c);
+	warn_lost(v, t, &c);
 	return 0;
 }
 

@@ -179,6 +179,53 @@ joined(struct dr_verify_wal *w, size_t at, struct dr_err *err)
 	return hole(w, best->tli, reach, begin, err);
 }
 
+/* Is there a backup that T would be an end of, were the way to it known? */
+static bool
+is_awaited(const struct dr_verify_wal *w, const struct dr_wal_timeline *t)
+{
+	uint64_t from, to;
+	uint32_t tli;
+
+	if (w->one != NULL)
+		return dr_verify_wal_backup(w, w->one, &tli, &from, &to) &&
+		       tli < t->tli;
+	for (size_t i = 0; i < w->all->n; i++)
+		if (dr_verify_wal_backup(w, &w->all->v[i], &tli, &from, &to) &&
+		    tli < t->tli)
+			return true;
+	return false;
+}
+
+/* Timelines that no recovery finds the way to. */
+static int
+without_history(struct dr_verify_wal *w, struct dr_err *err)
+{
+	char text[160], hint[160], a[DR_LSN_LEN], b[DR_LSN_LEN];
+
+	for (size_t i = 0; i < w->cat.timelines; i++) {
+		const struct dr_wal_timeline *t = &w->cat.timeline[i];
+		const struct dr_walmap *m = &t->map;
+
+		if (t->history || m->n == 0 || (w->one && !is_awaited(w, t)))
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "timeline %" PRIu32 " holds WAL from %s to %s, and its "
+		    "history is missing: no recovery finds the way to it",
+		    t->tli, dr_format_lsn(m->v[0].from, a),
+		    dr_format_lsn(m->v[m->n - 1].to, b));
+		(void)snprintf(hint, sizeof(hint),
+		    "store %08" PRIX32 ".history from pg_wal of a server on "
+		    "it with dr-wal push",
+		    t->tli);
+		if (dr_verify_wal_tell(w, "wal",
+		        is_awaited(w, t) ? DR_VERDICT_UNKNOWN
+		                         : DR_VERDICT_REMARK,
+		        text, hint, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 admissions(struct dr_verify_wal *w, struct dr_err *err)
 {
@@ -230,5 +277,7 @@ dr_verify_wal_holes(struct dr_verify_wal *w, struct dr_err *err)
 		    (any && joined(w, i, err) == -1))
 			return -1;
 	}
+	if (without_history(w, err) == -1)
+		return -1;
 	return admissions(w, err);
 }

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "flow/walahead.h"
 #include "flow/walfile.h"
+#include "flow/walhistory.h"
 #include "flow/walstate.h"
 
 #define BATCH_FILES    64U
@@ -160,8 +161,8 @@ warn_stores(const struct push *p, const char *name,
 }
 
 static int
-put_file(struct push *p, struct dr_walfile *w, struct dr_ship_result *result,
-    struct dr_err *err)
+put_file(struct push *p, const char *path, struct dr_walfile *w,
+    struct dr_ship_result *result, struct dr_err *err)
 {
 	struct dr_ship_opts so = p->o->ship;
 
@@ -175,6 +176,11 @@ put_file(struct push *p, struct dr_walfile *w, struct dr_ship_result *result,
 	if (w->id.system_id != p->system_id)
 		return dr_err_set(err, DR_EDATA, "\"%s\" is of another cluster",
 		    w->id.name);
+	/* Without it a recovery does not find the way to the WAL. */
+	if (w->id.file.kind != DR_WAL_HISTORY &&
+	    dr_walhistory_put(p->ship, &p->o->ship, p->system_id, path,
+	        w->id.file.tli, err) == -1)
+		return -1;
 	if (dr_ship_put(p->ship, &w->id, w->data, w->len, result, err) == -1)
 		return -1;
 	if (result->done < p->o->ship.nstores)
@@ -197,13 +203,14 @@ known(const struct push *p, const char *path, const char *name)
 /* --- what waits behind it -------------------------------------------------- */
 
 static int
-put_ahead(struct push *p, struct dr_walfile *w, struct dr_err *err)
+put_ahead(struct push *p, const char *path, struct dr_walfile *w,
+    struct dr_err *err)
 {
 	const struct dr_ship_opts *s = &p->o->ship;
 	struct dr_ship_result result = { 0 };
 	bool holds[DR_SHIP_STORES];
 
-	if (put_file(p, w, &result, err) == -1)
+	if (put_file(p, path, w, &result, err) == -1)
 		return -1;
 	for (size_t i = 0; i < s->nstores; i++)
 		holds[i] = result.store[i].done;
@@ -256,7 +263,7 @@ batch(struct push *p, const char *path)
 	more = open_next(p, path, &at, &w[0], &err);
 	while (more == 1 && rc == 0) {
 		more = open_next(p, path, &at, &w[1 - i], &later);
-		rc = put_ahead(p, &w[i], &err);
+		rc = put_ahead(p, path, &w[i], &err);
 		dr_walfile_close(&w[i]);
 		i = 1 - i;
 	}
@@ -291,7 +298,7 @@ run(struct push *p, const char *path, struct dr_err *err)
 		return -1;
 	p->r->bytes = w.len;
 	p->r->tried = true;
-	rc = put_file(p, &w, &p->r->result, err);
+	rc = put_file(p, path, &w, &p->r->result, err);
 	p->r->again = p->r->result.again;
 	dr_walfile_close(&w);
 	if (rc == -1)

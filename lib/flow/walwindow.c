@@ -130,6 +130,12 @@ dr_window_of(struct dr_windows *windows, const json_t *m, struct dr_window *w,
 		w->tli = t->tli;
 		w->to = dr_walmap_reach(&t->map, t->map.v[0].from);
 	}
+	for (size_t i = 0; i < c->timelines; i++) {
+		t = &c->timeline[i];
+		if (t->tli > (uint32_t)tli && !t->history && t->map.n > 0 &&
+		    t->map.v[t->map.n - 1].to > stop)
+			w->lost = t->tli;
+	}
 	w->wal = w->whole && (w->to > stop || w->tli != (uint32_t)tli);
 	if (w->wal)
 		date(c, w);

@@ -32,6 +32,7 @@ struct dr_window {
 	uint64_t to;   /* up to which WAL is whole */
 	int64_t time;  /* of the object that holds it */
 	bool by_store; /* no ledger vouches: the time is the store's */
+	uint32_t lost; /* a timeline to which no history leads; 0: none */
 	size_t gaps;   /* on the backup's timeline, after it */
 	struct {
 		uint32_t tli;

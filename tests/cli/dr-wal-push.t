@@ -198,6 +198,26 @@ match "how many waited" '^drtools_wal_push_waiting_files.* 5$' \
     m/dr-wal-push-run_s.prom
 match "how much" '^drtools_wal_push_waiting_bytes.* 4194304$' \
     m/dr-wal-push-run_s.prom
+# A history goes before WAL of its timeline, ready or not.
+printf '1\t0/F000060\tx\n' >pg/pg_wal/00000003.history
+seg 000000030000000000000010
+mkdir d
+status 0 "WAL of a later timeline" push -s "$T/d" pg_wal/000000030000000000000010
+ok "takes its history along" \
+    test -f "d/s/wal/$sysid/00000003/00000003.history.zst.age"
+find d -type f >before
+seg 000000030000000000000011
+status 0 "the next of it" push -s "$T/d" pg_wal/000000030000000000000011
+is "takes nothing else" "$(find d -type f | sort - before | uniq -u |
+    grep -c .)" 1
+printf '1\t0/E000060\tx\n' >pg/pg_wal/00000003.history
+seg 000000030000000000000012
+rm -r state/wal/s/*/histories.json
+status 1 "with another history than is there" push -s "$T/d" \
+    pg_wal/000000030000000000000012
+match "it says so" 'history of timeline 3.*other content' err
+ok "nothing of it is stored" \
+    test ! -e "d/s/wal/$sysid/00000003/000000030000000000000012.zst.age"
 mv a away
 status 0 "its turn: answered without the store" push --batch -s "$T/a" \
     pg_wal/${B}11

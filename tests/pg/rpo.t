@@ -95,7 +95,8 @@ while [ "$round" -lt "$(count rpo)" ]; do
 		read -r acked gone ms <"$T/lost"
 		note "round $round, $how: $acked acknowledged, $gone of them lost," \
 		    "the oldest ${ms} ms before the end"
-		ok "round $round, $how: there was load" test "$acked" -gt 50
+		# A commit waits for the store: on a busy machine there are few.
+		ok "round $round, $how: there was load" test "$acked" -gt 10
 		if [ $how = sync ]; then
 			is "round $round: nothing is lost" "$gone" 0
 		else
