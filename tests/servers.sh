@@ -496,6 +496,8 @@ sftp_env() {
 		    "$(cut -d' ' -f1,2 "$TEST_SERVERS/sftp/host.pub")" \
 		    >"$HOME/.ssh/known_hosts"
 	)
+	# Tests run servers, and so tools, as this user.
+	[ "$(id -u)" -ne 0 ] || chown -R "$(sftp_user_)" "$HOME/.ssh"
 }
 
 sftp_dir() {
