@@ -4,6 +4,8 @@
 #ifndef DR_STORE_DRIVER_H
 #define DR_STORE_DRIVER_H
 
+#include <stdatomic.h>
+
 #include "http/http.h"
 #include "store/store.h"
 #include "store/url.h"
@@ -61,7 +63,8 @@ struct dr_store_ops {
 /* First member of every kind of store. */
 struct dr_store {
 	const struct dr_store_ops *ops;
-	char *url;                        /* owned, freed by dr_store_free */
+	char *url;         /* owned, freed by dr_store_free */
+	atomic_uint blobs; /* that read from it, besides its opener */
 	const struct dr_store_opts *opts; /* never NULL */
 };
 

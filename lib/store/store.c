@@ -134,11 +134,28 @@ dr_store_free(struct dr_store *s)
 {
 	char *url;
 
-	if (s == NULL)
+	if (s == NULL || atomic_fetch_sub(&s->blobs, 1) > 0)
 		return;
 	url = s->url;
 	s->ops->free(s);
 	free(url);
+}
+
+static void
+blob_freed(void *arg)
+{
+	dr_store_free(arg);
+}
+
+static struct dr_blob *
+keeps(struct dr_store *s, struct dr_blob *blob)
+{
+	if (blob != NULL) {
+		atomic_fetch_add(&s->blobs, 1);
+		blob->freed = blob_freed;
+		blob->freed_arg = s;
+	}
+	return blob;
 }
 
 const char *
@@ -278,7 +295,7 @@ dr_store_get(struct dr_store *s, const char *name, struct dr_err *err)
 {
 	if (check_name(name, err) == -1)
 		return NULL;
-	return s->ops->get(s, name, err);
+	return keeps(s, s->ops->get(s, name, err));
 }
 
 int
@@ -363,7 +380,7 @@ dr_store_get_version(struct dr_store *s, const char *name, const char *id,
 		dr_err_set(err, DR_EFAIL, "\"%s\" keeps no versions", s->url);
 		return NULL;
 	}
-	return s->ops->get_version(s, name, id, err);
+	return keeps(s, s->ops->get_version(s, name, id, err));
 }
 
 int

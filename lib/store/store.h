@@ -57,6 +57,7 @@ struct dr_store_opts {
  */
 struct dr_store *
 dr_store_open(const char *url, const struct dr_store_opts *, struct dr_err *);
+/* A blob from it keeps what it needs of it. */
 void dr_store_free(struct dr_store *);
 /* Its name in messages and records: for a directory, its absolute path. */
 const char *dr_store_url(const struct dr_store *);

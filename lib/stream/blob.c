@@ -25,11 +25,16 @@ dr_blob_pread(struct dr_blob *b, void *buf, size_t len, uint64_t off,
 void
 dr_blob_free(struct dr_blob *b)
 {
+	void (*freed)(void *), *arg;
 	struct dr_blob *next;
 
 	for (; b != NULL; b = next) {
 		next = b->next;
+		freed = b->freed;
+		arg = b->freed_arg;
 		b->ops->free(b);
+		if (freed != NULL)
+			freed(arg);
 	}
 }
 

@@ -28,6 +28,9 @@ struct dr_blob {
 	const struct dr_blob_ops *ops;
 	struct dr_blob *next; /* owned, freed by dr_blob_free; or NULL */
 	uint64_t size;
+	/* Called when it has been freed, for what it needed; or NULL. */
+	void (*freed)(void *);
+	void *freed_arg;
 };
 
 int

@@ -602,6 +602,7 @@ static void
 test_threads(struct dr_store *s)
 {
 	struct reader r[4];
+	struct dr_store *other;
 	struct dr_blob *blob;
 	bool good = true;
 
@@ -622,6 +623,13 @@ test_threads(struct dr_store *s)
 		good = good && r[i].started && r[i].good;
 	}
 	OKE(good, "four threads read one object");
+	dr_blob_free(blob);
+
+	/* The store may go before what is read from it. */
+	other = must_open(url, NULL);
+	blob = dr_store_get(other, "threads", &err);
+	dr_store_free(other);
+	OKE(holds_blob(blob, 5, 2 * PART + 77), "an object is read on");
 	dr_blob_free(blob);
 	OKE(dr_store_delete(s, "threads", &err) == 1, "delete");
 }
