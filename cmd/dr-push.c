@@ -2,20 +2,15 @@
  * dr-push - publish a stream in stores (see dr-push(1)).
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/audit.h"
-#include "base/json.h"
-#include "base/metrics.h"
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/opt.h"
 #include "base/tty.h"
 #include "crypt/secret.h"
 #include "flow/push.h"
+#include "flow/push_report.h"
 #include "flow/stores.h"
-#include "manifest/manifest.h"
 
 struct options {
 	struct dr_push_opts push;
@@ -25,117 +20,18 @@ struct options {
 	bool json;
 };
 
-/* What came of it, as one JSON object. */
-static int
-describe(const struct options *o, const struct dr_push_report *r,
-    const struct dr_err *result, struct dr_buf *out, struct dr_err *err)
-{
-	struct dr_json j;
-	size_t i;
-
-	dr_json_init(&j, out);
-	dr_json_object(&j, NULL);
-	dr_json_str(&j, "id", r->id);
-	dr_json_str(&j, "set", o->push.set);
-	dr_json_str(&j, "object", r->object);
-	dr_json_uint(&j, "size", r->size);
-	dr_json_str(&j, "sha256", r->sha256);
-	dr_json_bool(&j, "complete",
-	    dr_manifest_bool(r->manifest, "complete", true));
-	dr_json_bool(&j, "again", r->again);
-	dr_json_array(&j, "stores");
-	for (i = 0; i < r->n; i++) {
-		const struct dr_target *t = &r->target[i];
-
-		dr_json_object(&j, NULL);
-		dr_json_str(&j, "store", dr_store_url(t->store));
-		dr_json_bool(&j, "done", t->done);
-		if (!t->done)
-			dr_json_str(&j, "error",
-			    t->err.cause != DR_OK ? t->err.msg : result->msg);
-		dr_json_close(&j, '}');
-	}
-	dr_json_close(&j, ']');
-	dr_json_close(&j, '}');
-	return dr_json_end(&j, err);
-}
-
-static int
-labels(const struct options *o, const struct dr_push_report *r,
-    const char *store, struct dr_buf *out, struct dr_err *err)
-{
-	const char *kind = dr_manifest_str(r->manifest, "kind");
-
-	out->len = 0;
-	if (dr_metric_label(out, "set", o->push.set, err) == -1 ||
-	    (store != NULL && dr_metric_label(out, "store", store, err) == -1))
-		return -1;
-	return dr_metric_label(out, "kind", kind, err);
-}
-
-static int
-measure(const struct options *o, const struct dr_push_report *r,
-    struct dr_err *err)
-{
-	struct dr_metrics m = DR_METRICS_INIT;
-	struct dr_buf l = { .max = 8192 };
-	char file[128];
-	int rc = -1;
-	size_t i;
-
-	for (i = 0; i < r->n; i++)
-		if (r->target[i].done &&
-		    (labels(o, r, dr_store_url(r->target[i].store), &l, err) ==
-		            -1 ||
-		        dr_metric(&m,
-		            "drtools_backup_last_success_timestamp_seconds",
-		            "gauge", "When a backup was last published.",
-		            l.data, (double)dr_now() / 1e6, err) == -1))
-			goto out;
-	if (labels(o, r, NULL, &l, err) == -1 ||
-	    dr_metric(&m, "drtools_backup_stored_bytes", "gauge",
-	        "Size of the last backup as stored.", l.data, (double)r->size,
-	        err) == -1 ||
-	    dr_metric(&m, "drtools_backup_raw_bytes", "gauge",
-	        "Size of the last backup before packing.", l.data,
-	        (double)dr_manifest_int(r->manifest, "raw_size",
-	            (int64_t)r->size),
-	        err) == -1 ||
-	    dr_metric(&m, "drtools_backup_push_duration_seconds", "gauge",
-	        "How long the last push took.", l.data, (double)r->usec / 1e6,
-	        err) == -1 ||
-	    dr_metric(&m, "drtools_backup_complete", "gauge",
-	        "1 when the last backup was complete.", l.data,
-	        dr_manifest_bool(r->manifest, "complete", true) ? 1 : 0,
-	        err) == -1)
-		goto out;
-	(void)snprintf(file, sizeof(file), "dr-push_%s", o->push.set);
-	rc = dr_metrics_write(&m, file, err);
-
-out:
-	dr_buf_free(&m.text);
-	dr_buf_free(&l);
-	return rc;
-}
-
-/* What others are told; a failure here does not undo the backup. */
 static void
-tell(const struct options *o, const struct dr_push_report *r,
+print(const struct options *o, const struct dr_push_report *r,
     const struct dr_err *result)
 {
-	struct dr_buf what = { .max = 1U << 20 };
+	struct dr_buf text = { .max = 1U << 20 };
 	struct dr_err err = { 0 };
 
-	if (describe(o, r, result, &what, &err) == 0 && o->json)
-		printf("%s\n", what.data);
-	if (err.cause == DR_OK)
-		(void)dr_audit("publish", what.data,
-		    result->cause == DR_OK ? "ok" : result->msg, &err);
-	if (err.cause == DR_OK && r->done > 0)
-		(void)measure(o, r, &err);
-	if (err.cause != DR_OK)
+	if (dr_push_json(&o->push, r, result, &text, &err) == 0)
+		printf("%s\n", text.data);
+	else
 		dr_warn("%s", err.msg);
-	dr_buf_free(&what);
+	dr_buf_free(&text);
 }
 
 static int
@@ -152,8 +48,10 @@ run(struct options *o, struct dr_err *err)
 	dr_progress_begin("pushing", 0);
 	rc = dr_push(in, &o->push, &r, err);
 	dr_progress_end();
-	if (r.manifest != NULL)
-		tell(o, &r, err);
+	if (r.manifest != NULL && o->json)
+		print(o, &r, err);
+	if (err->cause != DR_EUSAGE)
+		dr_push_tell(&o->push, &r, err);
 	if (rc == 0)
 		dr_say(1, "backup %s, %s, %s %zu store%s", r.id,
 		    dr_format_size(r.size, size),

@@ -11,6 +11,7 @@
 #include "base/tty.h"
 #include "crypt/seal.h"
 #include "flow/setconf.h"
+#include "http/http.h"
 #include "manifest/manifest.h"
 #include "stream/sink.h"
 #include "stream/source.h"
@@ -25,6 +26,8 @@ struct push {
 	char *buf;
 	bool sealed, packed; /* by the first bytes; packed: if not sealed */
 	enum dr_cipher cipher;
+	int64_t began; /* to write */
+	double sent;
 };
 
 /* A store fell out; the others go on. */
@@ -161,6 +164,26 @@ begin(struct push *p, struct dr_err *err)
 	return alive > 0 ? 0 : none_left(p, err);
 }
 
+/*
+ * What goes over HTTP keeps to --limit-rate by itself, retries included; so
+ * that other stores do, the input is not read faster, either.
+ */
+static int
+pace(struct push *p, size_t bytes, struct dr_err *err)
+{
+	uint64_t rate = p->o->how != NULL ? p->o->how->limit_rate : 0;
+	int64_t due, now;
+
+	if (rate == 0)
+		return 0;
+	p->sent += (double)bytes;
+	due = p->began + (int64_t)(p->sent / (double)rate * 1e6);
+	while ((now = dr_monotonic()) < due)
+		if (dr_http_turn((uint64_t)(due - now + 999) / 1000, err) == -1)
+			return -1;
+	return 0;
+}
+
 static int
 write_all(struct push *p, size_t len, struct dr_err *err)
 {
@@ -187,7 +210,7 @@ write_all(struct push *p, size_t len, struct dr_err *err)
 	}
 	r->size += len;
 	dr_progress(r->size);
-	return alive > 0 ? 0 : none_left(p, err);
+	return alive > 0 ? pace(p, alive * len, err) : none_left(p, err);
 }
 
 /* The body from the input into all stores, up to its proved end. */
@@ -212,6 +235,7 @@ carry(struct push *p, struct dr_input *in, struct dr_err *err)
 		return -1;
 	if (name_body(p, known, err) == -1 || begin(p, err) == -1)
 		goto out;
+	p->began = dr_monotonic();
 	for (; n > 0; n = dr_source_read(src, p->buf, BLOCK, err))
 		if (write_all(p, (size_t)n, err) == -1)
 			goto out;

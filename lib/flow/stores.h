@@ -75,8 +75,8 @@ struct dr_stores_line {
 	{                                                                    \
 		"limit-rate", 0, DR_OPT_SIZE, &(line)->how.limit_rate, 0, 0, \
 		    "SIZE",                                                  \
-		    "send at most SIZE a second to each "                    \
-		    "store",                                                 \
+		    "send at most SIZE a second, to all stores "             \
+		    "together",                                              \
 		    NULL                                                     \
 	}
 

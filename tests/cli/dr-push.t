@@ -255,8 +255,8 @@ is "the chain starts anew and says why" \
     "$(json "$(ls -t l/s/snap/*.json | head -n 1)" 'm["start"]')" "state lost"
 
 # --- commits that fail half-way -----------------------------------------------------
-# fail N: the Nth name given fails.  Two stores: 1, 2 bodies; then signature
-# and manifest in the one, and in the other.
+# fail N: the Nth name given fails.  Two stores: 1, 2 bodies; then the
+# signature in both, and the manifest in both.
 fail() {
 	n=$1
 	shift

@@ -59,6 +59,34 @@ status 0 "dr-verify" dr-verify --ca-file ca --allow-no-create-only a
 ok "dr-pull" sh -c 'dr-pull --ca-file ca --allow-no-create-only a | cat >two'
 status 0 "dr-restore" dr-restore --ca-file ca --allow-no-create-only -D new a
 
+# --- how fast ----------------------------------------------------------------------
+head -c 6000000 /dev/urandom | dr-snap --stdin note | cat >big
+began=$(date +%s%N)
+status 0 "a push at a limited rate" dr-push --plain --limit-rate 4M -n r a <big
+took=$((($(date +%s%N) - began) / 1000000))
+ok "takes its time: $took ms" test $took -ge 1200 -a $took -lt 10000
+
+# --- how each store fares --------------------------------------------------------
+mkdir m
+DR_METRICS_DIR=$T/m
+export DR_METRICS_DIR
+mkdir c d
+echo y | dr-snap --stdin note | cat >two
+echo z | dr-snap --stdin note | cat >three
+status 0 "a push into two stores" dr-push --plain -n m c d <two
+at=$(grep "last_success.*/d\"" m/dr-push_m.prom)
+rm -r d
+status 3 "one of which goes away" dr-push --plain -n m --require 1 c d <three
+match "its status is a metric" 'push_status\{set="m"\} 3$' m/dr-push-run_m.prom
+match "by store" 'store_status\{set="m",store=".*/c"\} 0$' m/dr-push-run_m.prom
+match "with the cause" 'store_status\{set="m",store=".*/d"\} 1$' \
+    m/dr-push-run_m.prom
+is "when it got its last backup is still said" \
+    "$(grep "last_success.*/d\"" m/dr-push_m.prom)" "$at"
+status 1 "both are away" dr-push --plain -n m d e <three
+match "which is a metric too" 'push_status\{set="m"\} 1$' m/dr-push-run_m.prom
+unset DR_METRICS_DIR
+
 # --- where a set may go ------------------------------------------------------------
 DR_CONF_DIR=$T/conf
 export DR_CONF_DIR

@@ -1,0 +1,266 @@
+#include "flow/push_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/audit.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "base/msg.h"
+#include "base/num.h"
+#include "base/opt.h"
+#include "flow/jsonfile.h"
+#include "manifest/manifest.h"
+
+#define P         "drtools_backup_"
+#define KEPT_MOST 64 /* stores, old ones included, times kinds */
+
+static const struct dr_err *
+failure(const struct dr_target *t, const struct dr_err *result)
+{
+	return t->err.cause != DR_OK ? &t->err : result;
+}
+
+int
+dr_push_json(const struct dr_push_opts *o, const struct dr_push_report *r,
+    const struct dr_err *result, struct dr_buf *out, struct dr_err *err)
+{
+	struct dr_json j;
+
+	dr_json_init(&j, out);
+	dr_json_object(&j, NULL);
+	dr_json_str(&j, "id", r->id);
+	dr_json_str(&j, "set", o->set);
+	dr_json_str(&j, "object", r->object);
+	dr_json_uint(&j, "size", r->size);
+	dr_json_str(&j, "sha256", r->sha256);
+	dr_json_bool(&j, "complete",
+	    dr_manifest_bool(r->manifest, "complete", true));
+	dr_json_bool(&j, "again", r->again);
+	dr_json_array(&j, "stores");
+	for (size_t i = 0; i < r->n; i++) {
+		const struct dr_target *t = &r->target[i];
+
+		dr_json_object(&j, NULL);
+		dr_json_str(&j, "store", dr_store_url(t->store));
+		dr_json_bool(&j, "done", t->done);
+		if (!t->done)
+			dr_json_str(&j, "error", failure(t, result)->msg);
+		dr_json_close(&j, '}');
+	}
+	dr_json_close(&j, ']');
+	dr_json_close(&j, '}');
+	return dr_json_end(&j, err);
+}
+
+/* --- when each store got its last one ------------------------------------------ */
+
+static char *
+kept_path(const struct dr_push_opts *o, struct dr_err *err)
+{
+	return dr_fmt(err, "%s/sets/%s/published.json", o->state, o->set);
+}
+
+/* The entry of a store and kind in LIST, or NULL. */
+static json_t *
+kept_entry(json_t *list, const char *url, const char *kind)
+{
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(list, i, e) {
+		const char *u = json_string_value(json_object_get(e, "url"));
+		const char *k = json_string_value(json_object_get(e, "kind"));
+
+		if (u != NULL && k != NULL && strcmp(u, url) == 0 &&
+		    strcmp(k, kind) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/*
+ * What was remembered, with what this push adds: {"stores": [{"url", "kind",
+ * "time"}]}, the newest last.  The caller's.
+ */
+static json_t *
+keep(const struct dr_push_opts *o, const struct dr_push_report *r,
+    struct dr_err *err)
+{
+	const char *kind = dr_manifest_str(r->manifest, "kind");
+	struct dr_err ignored = { 0 };
+	json_t *json = NULL, *list, *e;
+	char *path = kept_path(o, err);
+
+	if (path == NULL)
+		return NULL;
+	/* One that is damaged is made anew. */
+	if (dr_jsonfile_get(path, &json, &ignored) != 1)
+		json = json_object();
+	list = json_object_get(json, "stores");
+	if (!json_is_array(list)) {
+		list = json_array();
+		(void)json_object_set_new(json, "stores", list);
+	}
+	for (size_t i = 0; i < r->n && !r->again; i++) {
+		const char *url = dr_store_url(r->target[i].store);
+
+		if (!r->target[i].done)
+			continue;
+		if ((e = kept_entry(list, url, kind)) == NULL) {
+			e = json_pack("{s:s, s:s}", "url", url, "kind", kind);
+			(void)json_array_append_new(list, e);
+		}
+		(void)json_object_set_new(e, "time", json_integer(dr_now()));
+	}
+	while (json_array_size(list) > KEPT_MOST)
+		(void)json_array_remove(list, 0);
+	if (dr_jsonfile_put(path, json, err) == -1) {
+		json_decref(json);
+		json = NULL;
+	}
+	free(path);
+	return json;
+}
+
+/* --- metrics ------------------------------------------------------------------- */
+
+static int
+labels(const struct dr_push_opts *o, const char *store, const char *kind,
+    struct dr_buf *out, struct dr_err *err)
+{
+	out->len = 0;
+	if (dr_metric_label(out, "set", o->set, err) == -1 ||
+	    (store != NULL && dr_metric_label(out, "store", store, err) == -1))
+		return -1;
+	return kind == NULL ? 0 : dr_metric_label(out, "kind", kind, err);
+}
+
+/* Of every store that has a backup, when it got the last. */
+static int
+successes(const struct dr_push_opts *o, const json_t *kept,
+    struct dr_metrics *m, struct dr_buf *l, struct dr_err *err)
+{
+	const json_t *list = json_object_get(kept, "stores"), *e;
+	size_t i;
+
+	json_array_foreach(list, i, e) {
+		const char *url = json_string_value(json_object_get(e, "url"));
+		const char *kind =
+		    json_string_value(json_object_get(e, "kind"));
+		json_int_t at = json_integer_value(json_object_get(e, "time"));
+
+		if (url == NULL || kind == NULL || at == 0)
+			continue;
+		if (labels(o, url, kind, l, err) == -1 ||
+		    dr_metric(m, P "last_success_timestamp_seconds", "gauge",
+		        "When a backup was last published.", l->data,
+		        (double)at / 1e6, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Of the last backup that got anywhere. */
+static int
+measure_backup(const struct dr_push_opts *o, const struct dr_push_report *r,
+    const json_t *kept, struct dr_err *err)
+{
+	const char *kind = dr_manifest_str(r->manifest, "kind");
+	struct dr_metrics m = DR_METRICS_INIT;
+	struct dr_buf l = { .max = 8192 };
+	char file[128];
+	int rc = -1;
+
+	if (successes(o, kept, &m, &l, err) == -1 ||
+	    labels(o, NULL, kind, &l, err) == -1 ||
+	    dr_metric(&m, P "stored_bytes", "gauge",
+	        "Size of the last backup as stored.", l.data, (double)r->size,
+	        err) == -1 ||
+	    dr_metric(&m, P "raw_bytes", "gauge",
+	        "Size of the last backup before packing.", l.data,
+	        (double)dr_manifest_int(r->manifest, "raw_size",
+	            (int64_t)r->size),
+	        err) == -1 ||
+	    dr_metric(&m, P "push_duration_seconds", "gauge",
+	        "How long the last push took.", l.data, (double)r->usec / 1e6,
+	        err) == -1 ||
+	    dr_metric(&m, P "complete", "gauge",
+	        "1 when the last backup was complete.", l.data,
+	        dr_manifest_bool(r->manifest, "complete", true) ? 1 : 0,
+	        err) == -1)
+		goto out;
+	(void)snprintf(file, sizeof(file), "dr-push_%s", o->set);
+	rc = dr_metrics_write(&m, file, err);
+
+out:
+	dr_buf_free(&m.text);
+	dr_buf_free(&l);
+	return rc;
+}
+
+/* Of every run: how it ended, and for each store. */
+static int
+measure_run(const struct dr_push_opts *o, const struct dr_push_report *r,
+    const struct dr_err *result, struct dr_err *err)
+{
+	struct dr_metrics m = DR_METRICS_INIT;
+	struct dr_buf l = { .max = 8192 };
+	char file[128];
+	int rc = -1;
+
+	if (labels(o, NULL, NULL, &l, err) == -1 ||
+	    dr_metric(&m, P "push_status", "gauge",
+	        "Exit status of the last dr-push.", l.data,
+	        (double)result->cause, err) == -1 ||
+	    dr_metric(&m, P "push_timestamp_seconds", "gauge",
+	        "When dr-push ran last.", l.data, (double)dr_now() / 1e6,
+	        err) == -1)
+		goto out;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct dr_target *t = &r->target[i];
+
+		if (labels(o, dr_store_url(t->store), NULL, &l, err) == -1 ||
+		    dr_metric(&m, P "store_status", "gauge",
+		        "0 when the store took the last backup, else the cause "
+		        "as an exit status: 1 failed, 5 away.",
+		        l.data,
+		        t->done ? 0.0 : (double)failure(t, result)->cause,
+		        err) == -1)
+			goto out;
+	}
+	(void)snprintf(file, sizeof(file), "dr-push-run_%s", o->set);
+	rc = dr_metrics_write(&m, file, err);
+
+out:
+	dr_buf_free(&m.text);
+	dr_buf_free(&l);
+	return rc;
+}
+
+void
+dr_push_tell(const struct dr_push_opts *o, const struct dr_push_report *r,
+    const struct dr_err *result)
+{
+	struct dr_buf what = { .max = 1U << 20 };
+	struct dr_err err = { 0 };
+	json_t *kept = NULL;
+	int rc = 0;
+
+	if (r->done > 0 && (kept = keep(o, r, &err)) == NULL)
+		rc = -1;
+	if (rc == 0 && dr_common.metrics_dir != NULL) {
+		rc = measure_run(o, r, result, &err);
+		if (rc == 0 && r->done > 0)
+			rc = measure_backup(o, r, kept, &err);
+	}
+	if (rc == 0 && r->manifest != NULL &&
+	    (rc = dr_push_json(o, r, result, &what, &err)) == 0)
+		rc = dr_audit("publish", what.data,
+		    result->cause == DR_OK ? "ok" : result->msg, &err);
+	if (rc == -1)
+		dr_warn("%s", err.msg);
+	json_decref(kept);
+	dr_buf_free(&what);
+}
