@@ -1,9 +1,7 @@
 #!/bin/sh
-# The main job and recovery through Azure Blob Storage (Azurite), and what
-# goes wrong on the way.
+# The main job and recovery through Azure Blob Storage, by Azurite.
 . "${0%/*}/../lib.sh"
 . "$top/tests/servers.sh"
-. "$top/tests/proxy.sh"
 . "$top/tests/store/job.sh"
 need dr-wal dr-restore psql
 
