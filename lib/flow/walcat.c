@@ -123,7 +123,7 @@ note(void *arg, const struct dr_object *obj, struct dr_err *err)
 	if (locate(r, obj->name, &e) == 0)
 		return 0;
 	e.size = obj->size;
-	e.time = obj->mtime;
+	e.time = e.mtime = obj->mtime;
 	e.listed = true;
 	if ((more = grow(out->entry, out->entries, sizeof(*more))) == NULL)
 		return dr_err_sys(err, "cannot list the WAL");
@@ -424,6 +424,42 @@ dr_walcat_free(struct dr_walcat *c)
 	free(c->gap);
 	free(c->link);
 	memset(c, 0, sizeof(*c));
+}
+
+const struct dr_wal_entry *
+dr_walcat_whole(const struct dr_walcat *c, const struct dr_wal_entry *e)
+{
+	static const enum dr_cipher ciphers[] = { DR_CIPHER_AGE,
+		DR_CIPHER_AES };
+	const struct dr_wal_entry *found = NULL;
+	const char *set_end = strchr(e->object, '/');
+	struct dr_err ignored = { 0 };
+	struct dr_wal_entry key = *e;
+	enum dr_cipher cipher;
+	struct dr_wal_id id;
+	char set[65];
+
+	if (set_end == NULL || (size_t)(set_end - e->object) >= sizeof(set))
+		return NULL;
+	memcpy(set, e->object, (size_t)(set_end - e->object));
+	set[set_end - e->object] = '\0';
+	if (dr_wal_object_parse(set, e->object, &id, &cipher) == 0 ||
+	    !id.increment)
+		return NULL;
+	if (e->to > e->from)
+		key.from -= id.from;
+	id.increment = false;
+	for (size_t i = 0; found == NULL && i < 2; i++) {
+		key.object = dr_wal_object_name(&id, ciphers[i], &ignored);
+		if (key.object == NULL)
+			return NULL;
+		found =
+		    bsearch(&key, c->entry, c->entries, sizeof(key), by_place);
+		free(key.object);
+		if (found != NULL && (!found->listed || !found->vouched))
+			found = NULL;
+	}
+	return found;
 }
 
 struct systems {

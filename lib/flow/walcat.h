@@ -32,7 +32,8 @@ struct dr_wal_entry {
 	uint64_t size;     /* of the stored bytes, by ledger; else by listing */
 	char sha256[DR_SHA256_HEX]; /* "" where no ledger vouches for it */
 	struct dr_wal_hash *other;  /* further ones */
-	int64_t time; /* of its first ledger, else store's mtime */
+	int64_t time;  /* of its first ledger, else store's mtime */
+	int64_t mtime; /* the store's, where it is listed */
 	bool vouched, listed;
 };
 
@@ -95,6 +96,14 @@ int dr_walcat_systems(struct dr_store *, const char *set,
 /* The timeline's place, or NULL. */
 const struct dr_wal_timeline *
 dr_walcat_timeline(const struct dr_walcat *, uint32_t tli);
+
+/*
+ * For an increment of a segment: that segment, whole, if it is listed and
+ * vouched for, so that the increment says nothing that it does not say; else
+ * NULL.
+ */
+const struct dr_wal_entry *
+dr_walcat_whole(const struct dr_walcat *, const struct dr_wal_entry *);
 
 /*
  * How far WAL reaches without a hole from LSN on TLI: the furthest LSN on
