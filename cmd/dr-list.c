@@ -69,8 +69,14 @@ main(int argc, char **argv)
 	int first;
 
 	dr_main_begin(cmd.name);
-	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1 ||
-	    check(&o, members, &err) == -1 ||
+	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
+		goto out;
+	if (line.check) {
+		(void)dr_stores_check(DR_ROLE_RESTORE, o.set, argc - first,
+		    argv + first, &stores, &line, o.json, &err);
+		goto out;
+	}
+	if (check(&o, members, &err) == -1 ||
 	    dr_stores_how(&line, &err) == -1 || dr_crypt_init(&err) == -1 ||
 	    dr_stores_named(argc - first, argv + first, &stores, &err) == -1)
 		goto out;

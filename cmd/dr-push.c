@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "base/tty.h"
 #include "crypt/secret.h"
+#include "flow/options.h"
 #include "flow/push.h"
 #include "flow/push_report.h"
 #include "flow/stores.h"
@@ -70,9 +71,7 @@ main(int argc, char **argv)
 	const struct dr_opt opts[] = {
 		{ "set", 'n', DR_OPT_STR, &o.push.set, 0, 0, "SET",
 		    "publish in SET", "DR_SET" },
-		{ "sign-key", 'k', DR_OPT_STR, &o.push.sign_key, 0, 0, "FILE",
-		    "sign with FILE (STATE/sign.key, made at first use)",
-		    "DR_SIGN_KEY" },
+		DR_OPT_SIGN_KEY(&o.push.sign_key),
 		{ "input", 0, DR_OPT_STR, &o.in.path, 0, 0, "FILE",
 		    "publish FILE and FILE.json, not standard input", NULL },
 		{ "require", 0, DR_OPT_INT, &o.require, 1, DR_PUSH_STORES, "N",
@@ -108,8 +107,14 @@ main(int argc, char **argv)
 	int first;
 
 	dr_main_begin(cmd.name);
-	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1 ||
-	    dr_set_named(o.push.set, &err) == -1 ||
+	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
+		goto out;
+	if (o.line.check) {
+		(void)dr_stores_check(DR_ROLE_BACKUP, o.push.set, argc - first,
+		    argv + first, &stores, &o.line, o.json, &err);
+		goto out;
+	}
+	if (dr_set_named(o.push.set, &err) == -1 ||
 	    dr_stores_how(&o.line, &err) == -1 ||
 	    dr_stores_named(argc - first, argv + first, &stores, &err) == -1)
 		goto out;

@@ -240,6 +240,11 @@ main(int argc, char **argv)
 	dr_main_begin(cmd.name);
 	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
 		goto out;
+	if (o.line.check) {
+		(void)dr_stores_check(DR_ROLE_RESTORE, o.from.set, argc - first,
+		    argv + first, &o.from.stores, &o.line, false, &err);
+		goto out;
+	}
 	o.from.state = dr_common.state;
 	o.from.how = &o.line.how;
 	if (dr_from_operands(argc - first, argv + first, &o.from, &err) == 0 &&

@@ -33,10 +33,9 @@ static const struct dr_opt push_opts[] = {
 	    "store it in STORE (DR_STORE)", NULL },
 	{ "require", 0, DR_OPT_INT, &push.require, 1, DR_SHIP_STORES, "N",
 	    "succeed when N stores have it (all)", NULL },
-	DR_OPTS_SEAL(push),
-	{ "sign-key", 'k', DR_OPT_STR, &push.o.ship.sign_key, 0, 0, "FILE",
-	    "sign with FILE (STATE/sign.key, made at first use)",
-	    "DR_SIGN_KEY" },
+	DR_OPTS_RECIPIENTS(&push.recipients, &push.recipient_files,
+	    &push.cipher),
+	DR_OPT_SIGN_KEY(&push.o.ship.sign_key),
 	{ "batch", 0, DR_OPT_FLAG, &push.o.batch, 0, 0, NULL,
 	    "store the next files that wait, too", NULL },
 	{ "queue-max", 0, DR_OPT_SIZE, &push.o.queue_max, 0, 0, "SIZE",
@@ -64,6 +63,9 @@ run_push(int argc, char **argv, struct dr_err *err)
 	struct dr_recipients *to = NULL;
 	int rc = -1;
 
+	if (push.line.check)
+		return dr_stores_check(DR_ROLE_WAL, s->set, argc, argv,
+		    &push.stores, &push.line, false, err);
 	if (argc != (push.ledger ? 0 : 1)) {
 		dr_err_set(err, DR_EUSAGE, "push: %s",
 		    argc == 0      ? "no file is named"
@@ -121,10 +123,9 @@ static const struct dr_opt receive_opts[] = {
 	    "D", "how long an end may take (10s)", NULL },
 	{ "require", 0, DR_OPT_INT, &receive.require, 1, DR_SHIP_STORES, "N",
 	    "WAL counts as stored when N stores have it (all)", NULL },
-	DR_OPTS_SEAL(receive),
-	{ "sign-key", 'k', DR_OPT_STR, &receive.o.sign_key, 0, 0, "FILE",
-	    "sign with FILE (STATE/sign.key, made at first use)",
-	    "DR_SIGN_KEY" },
+	DR_OPTS_RECIPIENTS(&receive.recipients, &receive.recipient_files,
+	    &receive.cipher),
+	DR_OPT_SIGN_KEY(&receive.o.sign_key),
 	DR_OPTS_STORE(&receive.line),
 	DR_OPTS_LOCK(&receive.line),
 	{ 0 },
@@ -148,6 +149,9 @@ run_receive(int argc, char **argv, struct dr_err *err)
 	struct dr_recipients *to = NULL;
 	int rc = -1;
 
+	if (receive.line.check)
+		return dr_stores_check(DR_ROLE_WAL, o->set, argc, argv, &stores,
+		    &receive.line, false, err);
 	if (dr_set_named(o->set, err) == -1 ||
 	    dr_stores_how(&receive.line, err) == -1 ||
 	    dr_stores_named(argc, argv, &stores, err) == -1 ||
@@ -189,10 +193,7 @@ static const struct dr_opt get_opts[] = {
 	    "read from STORE; several are tried in order (DR_STORE)", NULL },
 	DR_OPTS_IDENTITY(&get.o.identities, &get.o.identity_command,
 	    &get.o.passphrase_file),
-	{ "verify-key", 'K', DR_OPT_STR, &get.o.verify_key, 0, 0, "FILE",
-	    "public keys to trust (STATE/sign.key.pub)", "DR_VERIFY_KEY" },
-	{ "no-signature", 0, DR_OPT_FLAG, &get.o.no_signature, 0, 0, NULL,
-	    "replay what anybody may have written", NULL },
+	DR_OPTS_TRUST(&get.o.verify_key, &get.o.no_signature),
 	{ "timeout", 0, DR_OPT_MSEC, &get.o.timeout_ms, 0, 0, "D",
 	    "fail after D (60s; with --standby 2s)", NULL },
 	{ "standby", 0, DR_OPT_FLAG, &get.o.standby, 0, 0, NULL,
@@ -217,6 +218,12 @@ run_get(int argc, char **argv, struct dr_err *err)
 {
 	int rc = -1;
 
+	if (get.line.check) {
+		rc = dr_stores_check(DR_ROLE_RESTORE, get.o.set, argc, argv,
+		    &get.stores, &get.line, false, err);
+		get.status = rc == 0 ? DR_WALGET_DONE : DR_WALGET_FAILED;
+		return rc;
+	}
 	if (argc != 2) {
 		dr_err_set(err, DR_EUSAGE, "get: %s",
 		    argc < 2 ? "a name and a destination are needed"

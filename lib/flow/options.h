@@ -29,6 +29,14 @@
 		    "do without a key to verify with", NULL       \
 	}
 
+/* The key to sign with. */
+#define DR_OPT_SIGN_KEY(key)                                              \
+	{                                                                 \
+		"sign-key", 'k', DR_OPT_STR, key, 0, 0, "FILE",           \
+		    "sign with FILE (STATE/sign.key, made at first use)", \
+		    "DR_SIGN_KEY"                                         \
+	}
+
 /* IDS is a struct dr_strs, the others const char *. */
 #define DR_OPTS_IDENTITY(ids, command, passphrase)                          \
 	{ "identity", 'i', DR_OPT_LIST, ids, 0, 0, "FILE",                  \
@@ -40,6 +48,18 @@
 	{                                                                   \
 		"passphrase-file", 0, DR_OPT_STR, passphrase, 0, 0, "FILE", \
 		    "read the identity's passphrase from FILE", NULL        \
+	}
+
+/* Struct dr_strs each, and the index of the cipher. */
+#define DR_OPTS_RECIPIENTS(one, files, cipher)                               \
+	{ "recipients-file", 'R', DR_OPT_LIST, files, 0, 0, "FILE",          \
+		"seal to the recipients in FILE; may be repeated",           \
+		"DR_RECIPIENTS" },                                           \
+	    { "recipient", 'r', DR_OPT_LIST, one, 0, 0, "RECIPIENT",         \
+		    "seal to age1...; may be repeated", NULL },              \
+	{                                                                    \
+		"cipher", 0, DR_OPT_CHOICE, cipher, 0, 0, "age|aes-256-gcm", \
+		    "format to seal in (age)", "DR_CIPHER"                   \
 	}
 
 #endif /* !DR_FLOW_OPTIONS_H */

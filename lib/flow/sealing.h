@@ -45,15 +45,4 @@ int dr_seal_stream(struct dr_input *in, struct dr_output *out, enum dr_cipher,
 int dr_unseal_stream(struct dr_input *in, struct dr_output *out,
     const struct dr_identities *, struct dr_err *);
 
-/* Entries of a table of options; VERB has the members named here. */
-#define DR_OPTS_SEAL(verb)                                                    \
-	{ "recipients-file", 'R', DR_OPT_LIST, &verb.recipient_files, 0, 0,   \
-		"FILE", "seal to the recipients in FILE", "DR_RECIPIENTS" },  \
-	    { "recipient", 'r', DR_OPT_LIST, &verb.recipients, 0, 0,          \
-		    "RECIPIENT", "seal to RECIPIENT", NULL },                 \
-	{                                                                     \
-		"cipher", 0, DR_OPT_CHOICE, &verb.cipher, 0, 0,               \
-		    "age|aes-256-gcm", "format to seal in (age)", "DR_CIPHER" \
-	}
-
 #endif /* !DR_FLOW_SEALING_H */

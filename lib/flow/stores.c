@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "stream/pump.h"
 
 #define SECOND ((int64_t)1000000)
 
@@ -107,4 +108,28 @@ dr_stores_how(struct dr_stores_line *l, struct dr_err *err)
 	else
 		lock->until = (l->lock_until + SECOND - 1) / SECOND * SECOND;
 	return 0;
+}
+
+int
+dr_stores_check(enum dr_role role, const char *set, int n, char *const argv[],
+    struct dr_strs *stores, struct dr_stores_line *l, bool json,
+    struct dr_err *err)
+{
+	struct dr_check_opts o = { .role = role,
+		.set = set,
+		.how = &l->how,
+		.json = json };
+	struct dr_sink *out;
+	int rc;
+
+	if ((set != NULL && dr_set_named(set, err) == -1) ||
+	    dr_stores_how(l, err) == -1 ||
+	    dr_stores_named(n, argv, stores, err) == -1 ||
+	    (out = dr_sink_fd(1, "standard output", err)) == NULL)
+		return -1;
+	o.stores = stores->v;
+	o.nstores = stores->n;
+	rc = dr_check(&o, out, err);
+	dr_sink_free(out);
+	return rc;
 }

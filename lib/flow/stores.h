@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/opt.h"
+#include "flow/check.h"
 #include "store/store.h"
 
 /*
@@ -27,6 +28,7 @@ int dr_set_named(const char *set, struct dr_err *);
  */
 struct dr_stores_line {
 	struct dr_store_opts how;
+	bool check;
 	int lock_days, lock_mode;
 	int64_t lock_until;
 };
@@ -36,15 +38,18 @@ struct dr_stores_line {
 	}
 
 /* Entries of a table of options, in every tool that takes a store. */
-#define DR_OPTS_STORE(line)                                             \
-	{ "ca-file", 0, DR_OPT_STR, &(line)->how.ca_file, 0, 0, "FILE", \
-		"trust the authorities in FILE, and no others", NULL }, \
-	{                                                               \
-		"allow-no-create-only", 0, DR_OPT_FLAG,                 \
-		    &(line)->how.allow_no_create_only, 0, 0, NULL,      \
-		    "a store may be one where objects can be "          \
-		    "overwritten",                                      \
-		    NULL                                                \
+#define DR_OPTS_STORE(line)                                                 \
+	{ "check", 0, DR_OPT_FLAG, &(line)->check, 0, 0, NULL,              \
+		"try what the stores allow and hold to, and nothing else",  \
+		NULL },                                                     \
+	    { "ca-file", 0, DR_OPT_STR, &(line)->how.ca_file, 0, 0, "FILE", \
+		    "trust the authorities in FILE, and no others", NULL }, \
+	{                                                                   \
+		"allow-no-create-only", 0, DR_OPT_FLAG,                     \
+		    &(line)->how.allow_no_create_only, 0, 0, NULL,          \
+		    "a store may be one where objects can be "              \
+		    "overwritten",                                          \
+		    NULL                                                    \
 	}
 
 /* In those that write what is to be kept. */
@@ -85,6 +90,14 @@ struct dr_stores_line {
  * contradicts itself, a time that has passed, or a file that cannot be read.
  */
 int dr_stores_how(struct dr_stores_line *, struct dr_err *);
+
+/*
+ * --check: try the stores named (as dr_stores_named has them), and report on
+ * standard output (flow/check.h).  SET may be NULL.
+ */
+int dr_stores_check(enum dr_role, const char *set, int n, char *const argv[],
+    struct dr_strs *stores, struct dr_stores_line *, bool json,
+    struct dr_err *);
 
 /* When a lock of DAYS from now ends: whole seconds, as stores keep it. */
 int64_t dr_lock_end(int days);
