@@ -34,7 +34,8 @@ by_pair(const void *a, const void *b)
  * alone; so the encoded ones are what is compared.
  */
 int
-dr_s3_query(struct dr_pair *v, size_t n, struct dr_buf *out, struct dr_err *err)
+dr_s3_params(struct dr_pair *v, size_t n, struct dr_buf *out,
+    struct dr_err *err)
 {
 	struct dr_pair *e;
 	int rc = -1;

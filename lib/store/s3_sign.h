@@ -31,7 +31,7 @@ struct dr_s3_sign {
 	const char *time; /* "20130524T000000Z", as in the date's header */
 	const char *method;
 	const char *path;  /* as in the URL, encoded; begins with "/" */
-	const char *query; /* of dr_s3_query; "" without one */
+	const char *query; /* of dr_s3_params; "" without one */
 	/*
 	 * All of them are signed, so host and the date's are among them:
 	 * names in lower case, none twice.  Sorted by dr_s3_sign.
@@ -47,7 +47,7 @@ struct dr_s3_sign {
  * encoded, then sorted (V is, too); appended to OUT.
  */
 int
-dr_s3_query(struct dr_pair *v, size_t n, struct dr_buf *out, struct dr_err *);
+dr_s3_params(struct dr_pair *v, size_t n, struct dr_buf *out, struct dr_err *);
 
 /* The canonical request, for tests; appended to OUT. */
 int dr_s3_canonical(struct dr_s3_sign *, struct dr_buf *out, struct dr_err *);

@@ -81,7 +81,7 @@ test_s3(void)
 	s.header = head;
 	s.headers = 3;
 	s.payload = EMPTY;
-	OK(dr_s3_query(life, 1, &query, &err) == 0 &&
+	OK(dr_s3_params(life, 1, &query, &err) == 0 &&
 	        strcmp(query.data, "lifecycle=") == 0,
 	    "a parameter without a value");
 	s.query = query.data;
@@ -89,7 +89,7 @@ test_s3(void)
 	             "36783543"),
 	    "S3: GET Bucket Lifecycle");
 	dr_buf_free(&query);
-	OK(dr_s3_query(list, 2, &query, &err) == 0 &&
+	OK(dr_s3_params(list, 2, &query, &err) == 0 &&
 	        strcmp(query.data, "max-keys=2&prefix=J") == 0,
 	    "parameters are sorted");
 	s.query = query.data;
@@ -135,13 +135,13 @@ test_suite(void)
 	             "efbe5d6b"),
 	    "suite: post-vanilla");
 	s.method = "GET";
-	dr_s3_query(cased, 2, &query, &err);
+	dr_s3_params(cased, 2, &query, &err);
 	s.query = query.data;
 	OK(signs(&s, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec9"
 	             "4cdf2500"),
 	    "suite: get-vanilla-query-order-key-case");
 	dr_buf_free(&query);
-	dr_s3_query(odd, 2, &query, &err);
+	dr_s3_params(odd, 2, &query, &err);
 	s.query = query.data;
 	OK(signs(&s, "eedbc4e291e521cf13422ffca22be7d2eb8146eecf653089df300a15"
 	             "b2382bd1"),
@@ -153,7 +153,7 @@ test_suite(void)
 	OK(signs(&s,
 	       "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"),
 	    "suite: get-header-value-trim");
-	OK(dr_s3_query(hidden, 3, &query, &err) == 0 &&
+	OK(dr_s3_params(hidden, 3, &query, &err) == 0 &&
 	        strcmp(query.data, "a=%2F%20%2B%3D%26%C3%A9&a%25=&a-=") == 0,
 	    "what is not unreserved is encoded, and sorted so");
 	dr_buf_free(&query);
