@@ -276,8 +276,6 @@ s3_up_() {
 	bluestore block size = 8589934592
 	bluestore block create = true
 	osd op num shards = 2
-	osd max object name len = 256
-	osd max object namespace len = 64
 	run dir = $1/run
 	log file = $1/log/\$name.log
 	admin socket = $1/run/\$name.asok

@@ -65,6 +65,7 @@ static const struct kind {
 	    const struct dr_store_opts *, struct dr_err *);
 } kinds[] = {
 	{ "azblob", dr_store_azure },
+	{ "s3", dr_store_s3 },
 	{ "sftp", dr_store_sftp },
 	{ NULL, NULL },
 };
