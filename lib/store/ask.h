@@ -40,6 +40,12 @@ struct dr_ask {
 int dr_ask(const struct dr_http_opts *, struct dr_ask *, struct dr_err *);
 void dr_ask_wipe(struct dr_ask *);
 
+/*
+ * May a secret go to URL?  With https anywhere; without it only to this host
+ * and to the addresses that ECS and EKS have on it.
+ */
+bool dr_ask_host_ok(const char *url);
+
 /* Wiped and freed; NULL is nothing. */
 void dr_wipe_str(char *);
 void dr_wipe_buf(struct dr_buf *);
@@ -64,7 +70,15 @@ bool dr_answer_str(const json_t *, const char *key, char *out, size_t size);
  */
 int dr_read_line(const char *path, char *out, size_t size, struct dr_err *);
 
-/* Say once for each that others than its owner may read PATH, if so. */
+/* A variable, or NULL where it is unset or empty; is it "true"? */
+const char *dr_env(const char *name);
+bool dr_env_true(const char *name);
+/* The file that VARIABLE names, else NAME in the home directory; owned. */
+char *dr_home_file(const char *variable, const char *name, struct dr_err *);
+/* Copy; false when it does not fit. */
+bool dr_copy(char *to, size_t size, const char *from);
+
+/* Say that others than its owner may read PATH, if so. */
 void dr_warn_exposed(const char *path);
 
 #endif /* !DR_STORE_ASK_H */

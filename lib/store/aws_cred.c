@@ -7,15 +7,11 @@
 #include "base/num.h"
 #include "store/ask.h"
 #include "store/aws_int.h"
+#include "store/fresh.h"
 
-#define SECOND        INT64_C(1000000)
+#define SECOND INT64_C(1000000)
 /* Fetched anew that long before they expire. */
-#define AHEAD         (300 * SECOND)
-/* Not more often than that, whatever their expiry. */
-#define AFTER_SUCCESS (2 * SECOND)
-#define AFTER_FAILURE (10 * SECOND)
-/* Whoever else has just called them expired gets those fetched since. */
-#define FORCED        (5 * SECOND)
+#define AHEAD  (300 * SECOND)
 
 struct setting {
 	const char *name;
@@ -31,9 +27,7 @@ struct dr_aws_cred {
 	struct setting set[4];
 	/* Guarded by lock from here on. */
 	struct dr_aws_keys keys;
-	bool have;
-	bool failed;              /* the last try to fetch them */
-	int64_t tried, forced_at; /* monotonic; 0 never */
+	struct dr_fresh fresh;
 };
 
 void
@@ -152,7 +146,7 @@ fetch(const struct dr_aws_cred *c, struct dr_aws_keys *k, struct dr_err *err)
 		.http = &c->http,
 		.profile = profile(c),
 		.named = c->profile != NULL,
-		.again = c->have,
+		.again = c->fresh.have,
 	};
 	int rc;
 
@@ -166,23 +160,6 @@ fetch(const struct dr_aws_cred *c, struct dr_aws_keys *k, struct dr_err *err)
 	dr_buf_free(&l.seen);
 	dr_aws_files_wipe(&files);
 	return rc == 1 ? 0 : -1;
-}
-
-/* Is it time to fetch them? */
-static bool
-due(const struct dr_aws_cred *c, bool force, int64_t now)
-{
-	int64_t left = c->keys.expiry - dr_now(), since = now - c->tried;
-
-	if (!c->have)
-		return true;
-	if (force)
-		return c->forced_at == 0 || now - c->forced_at > FORCED;
-	if (c->keys.expiry == 0 || left > AHEAD)
-		return false;
-	if (c->failed)
-		return left <= 0 || since > AFTER_FAILURE;
-	return since > AFTER_SUCCESS;
 }
 
 /* The keys that a server calls expired are all that can be had. */
@@ -200,34 +177,29 @@ renew(struct dr_aws_cred *c, bool force, struct dr_err *err)
 {
 	struct dr_aws_keys k = { 0 };
 	struct dr_err e = { 0 };
-	int64_t now = dr_monotonic();
 	int rc = 0;
 
-	if (!due(c, force, now))
+	if (!dr_fresh_due(&c->fresh, c->keys.expiry, AHEAD, force))
 		return 0;
-	c->tried = now;
-	c->failed = true;
+	dr_fresh_try(&c->fresh);
 	if (fetch(c, &k, &e) == -1) {
 		/* They serve for a while yet; it is tried again. */
-		if (c->have && !force && e.cause != DR_ESTOP &&
+		if (c->fresh.have && !force && e.cause != DR_ESTOP &&
 		    c->keys.expiry > dr_now())
 			goto out;
 		*err = e;
 		rc = -1;
 		goto out;
 	}
-	if (force && c->have && k.expiry == 0 &&
+	if (force && c->fresh.have && k.expiry == 0 &&
 	    strcmp(k.access, c->keys.access) == 0 &&
 	    strcmp(k.secret, c->keys.secret) == 0 &&
 	    strcmp(k.token, c->keys.token) == 0) {
 		rc = stale(&k, err);
 		goto out;
 	}
-	c->failed = false;
-	c->have = true;
+	dr_fresh_got(&c->fresh, force);
 	c->keys = k;
-	if (force)
-		c->forced_at = now;
 out:
 	dr_aws_keys_wipe(&k);
 	return rc;

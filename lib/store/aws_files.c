@@ -1,67 +1,12 @@
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "store/ask.h"
 #include "store/aws_int.h"
-
-const char *
-dr_env(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v != NULL && *v != '\0' ? v : NULL;
-}
-
-bool
-dr_env_true(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v != NULL && strcasecmp(v, "true") == 0;
-}
-
-bool
-dr_aws_copy(char *to, size_t size, const char *from)
-{
-	size_t n = strlen(from);
-
-	if (n >= size)
-		return false;
-	memcpy(to, from, n + 1);
-	return true;
-}
-
-static char *
-home_file(const char *variable, const char *name, struct dr_err *err)
-{
-	const char *set = dr_env(variable), *home = dr_env("HOME");
-	char *path = NULL, *buf;
-	struct passwd pw, *found;
-	size_t size = 16384;
-
-	if (set != NULL && strncmp(set, "~/", 2) == 0)
-		name = set + 2;
-	else if (set != NULL)
-		return dr_fmt(err, "%s", set);
-	if (home != NULL)
-		return dr_fmt(err, "%s/%s", home, name);
-	if ((buf = malloc(size)) == NULL) {
-		dr_err_sys(err, "cannot find the home directory");
-		return NULL;
-	}
-	if (getpwuid_r(getuid(), &pw, buf, size, &found) == 0 && found != NULL)
-		path = dr_fmt(err, "%s/%s", pw.pw_dir, name);
-	else
-		path = dr_fmt(err, "/%s", name);
-	free(buf);
-	return path;
-}
 
 /* An absent file is an empty one. */
 static int
@@ -99,10 +44,10 @@ read_one(struct dr_ini *ini, const char *path, const char **why, bool warn,
 int
 dr_aws_files_read(struct dr_aws_files *f, bool warn, struct dr_err *err)
 {
-	if ((f->cred_path = home_file("AWS_SHARED_CREDENTIALS_FILE",
+	if ((f->cred_path = dr_home_file("AWS_SHARED_CREDENTIALS_FILE",
 	         ".aws/credentials", err)) == NULL ||
-	    (f->config_path =
-	            home_file("AWS_CONFIG_FILE", ".aws/config", err)) == NULL ||
+	    (f->config_path = dr_home_file("AWS_CONFIG_FILE", ".aws/config",
+	         err)) == NULL ||
 	    read_one(&f->cred, f->cred_path, &f->cred_not, warn, err) == -1 ||
 	    read_one(&f->config, f->config_path, &f->config_not, warn, err) ==
 	        -1) {
@@ -256,10 +201,9 @@ pair(const struct dr_ini *ini, const char *section, const char *profile,
 	dr_aws_keys_wipe(k);
 	(void)snprintf(k->source, sizeof(k->source), "profile \"%s\" in \"%s\"",
 	    profile, path);
-	if (!dr_aws_copy(k->access, sizeof(k->access), access) ||
-	    !dr_aws_copy(k->secret, sizeof(k->secret), secret) ||
-	    !dr_aws_copy(k->token, sizeof(k->token),
-	        token != NULL ? token : "")) {
+	if (!dr_copy(k->access, sizeof(k->access), access) ||
+	    !dr_copy(k->secret, sizeof(k->secret), secret) ||
+	    !dr_copy(k->token, sizeof(k->token), token != NULL ? token : "")) {
 		dr_err_set(err, DR_EUSAGE, "a key in %s is too long",
 		    k->source);
 		dr_aws_keys_wipe(k);

@@ -37,13 +37,6 @@ const char *dr_aws_region(const struct dr_aws_files *, const char *profile);
 int dr_aws_profile_keys(const struct dr_aws_files *, const char *profile,
     struct dr_aws_keys *, struct dr_err *);
 
-/* A variable, or NULL where it is unset or empty; "true" in any case. */
-const char *dr_env(const char *name);
-bool dr_env_true(const char *name);
-
-/* Copy; false when it does not fit. */
-bool dr_aws_copy(char *to, size_t size, const char *from);
-
 /* --- one search ------------------------------------------------------------ */
 
 struct dr_aws_look {
@@ -74,9 +67,6 @@ int dr_aws_from_instance(struct dr_aws_look *, struct dr_aws_keys *,
 /* PROFILE's credential_process, COMMAND: 1 or -1. */
 int dr_aws_from_process(const char *profile, const char *command,
     struct dr_aws_keys *, struct dr_err *);
-
-/* May "http:" URLs go there?  Pure, for tests. */
-bool dr_aws_host_ok(const char *url);
 
 /* COMMAND in words as credential_process has them; free V[0] and V. */
 int dr_aws_words(const char *command, char ***v, struct dr_err *);

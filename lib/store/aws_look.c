@@ -69,9 +69,9 @@ dr_aws_from_env(struct dr_aws_look *l, struct dr_aws_keys *k,
 		token = "";
 	dr_aws_keys_wipe(k);
 	(void)snprintf(k->source, sizeof(k->source), "AWS_ACCESS_KEY_ID");
-	if (!dr_aws_copy(k->access, sizeof(k->access), access) ||
-	    !dr_aws_copy(k->secret, sizeof(k->secret), secret) ||
-	    !dr_aws_copy(k->token, sizeof(k->token), token)) {
+	if (!dr_copy(k->access, sizeof(k->access), access) ||
+	    !dr_copy(k->secret, sizeof(k->secret), secret) ||
+	    !dr_copy(k->token, sizeof(k->token), token)) {
 		dr_aws_keys_wipe(k);
 		return dr_err_set(err, DR_EUSAGE,
 		    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or "

@@ -1,7 +1,3 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,50 +65,6 @@ out:
 
 /* --- the container's endpoint ------------------------------------------------- */
 
-/*
- * Without TLS the secret may go only to this host and to the addresses that
- * ECS and EKS have on it; names could be anybody's.
- */
-bool
-dr_aws_host_ok(const char *url)
-{
-	static const unsigned char eks[16] = { 0xfd, 0x00, 0x0e,
-		0xc2, [15] = 0x23 };
-	char host[64];
-	struct in_addr v4;
-	struct in6_addr v6;
-	size_t n;
-	uint32_t a;
-
-	if (strncasecmp(url, "https://", 8) == 0)
-		return true;
-	if (strncasecmp(url, "http://", 7) != 0)
-		return false;
-	url += 7;
-	if (*url == '[') {
-		n = strcspn(++url, "]/?#");
-		if (url[n] != ']' || strchr(":/?", url[n + 1]) == NULL)
-			return false;
-	} else
-		n = strcspn(url, ":/?#");
-	if (n == 0 || n >= sizeof(host))
-		return false;
-	/* What is before "@" is no host. */
-	if (memchr(url, '@', strcspn(url, "/?#")) != NULL)
-		return false;
-	memcpy(host, url, n);
-	host[n] = '\0';
-	if (strcasecmp(host, "localhost") == 0)
-		return true;
-	if (inet_pton(AF_INET6, host, &v6) == 1)
-		return IN6_IS_ADDR_LOOPBACK(&v6) ||
-		       memcmp(&v6, eks, sizeof(eks)) == 0;
-	if (inet_pton(AF_INET, host, &v4) != 1)
-		return false;
-	a = ntohl(v4.s_addr);
-	return a >> 24 == 127 || a == 0xa9feaa02 || a == 0xa9feaa17;
-}
-
 /* The value of its Authorization header in OUT, "" for none. */
 static int
 container_auth(char *out, size_t size, struct dr_err *err)
@@ -131,7 +83,7 @@ container_auth(char *out, size_t size, struct dr_err *err)
 			return dr_err_set(err, DR_EUSAGE,
 			    "AWS_CONTAINER_AUTHORIZATION_TOKEN has a control "
 			    "character in it");
-	if (!dr_aws_copy(out, size, text))
+	if (!dr_copy(out, size, text))
 		return dr_err_set(err, DR_EUSAGE,
 		    "AWS_CONTAINER_AUTHORIZATION_TOKEN is too long");
 	return 0;
@@ -168,7 +120,7 @@ dr_aws_from_container(struct dr_aws_look *l, struct dr_aws_keys *k,
 	if (relative != NULL && (*relative != '/' || !dr_plain(relative)))
 		return dr_err_set(err, DR_EUSAGE,
 		    "%s does not begin with \"/\"", rel);
-	if (relative == NULL && !dr_aws_host_ok(full)) {
+	if (relative == NULL && !dr_ask_host_ok(full)) {
 		dr_err_set(err, DR_EUSAGE,
 		    "%s names a host that must not be "
 		    "asked for secrets",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/ask.h"
 #include "store/aws_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -74,7 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			free(words[0]);
 			free(words);
 		}
-		(void)dr_aws_host_ok(text);
+		(void)dr_ask_host_ok(text);
 		break;
 	default:
 		ini(text, len);

@@ -549,6 +549,7 @@ serve(pid_t *pid)
 {
 	int in[2], out[2];
 	char port[16] = "";
+	size_t len = 0;
 	ssize_t n;
 
 	if (pipe(in) == -1 || pipe(out) == -1 || (*pid = fork()) == -1)
@@ -564,7 +565,10 @@ serve(pid_t *pid)
 	}
 	close(in[0]);
 	close(out[1]);
-	n = read(out[0], port, sizeof(port) - 1);
+	do
+		n = read(out[0], port + len, sizeof(port) - 1 - len);
+	while (n > 0 && port[(len += (size_t)n) - 1] != '\n' &&
+	       len < sizeof(port) - 1);
 	close(out[0]);
 	if (n <= 0) {
 		close(in[1]);

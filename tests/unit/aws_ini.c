@@ -134,9 +134,9 @@ test_hosts(void)
 		"http://0x7f.1/", "http://[::ffff:127.0.0.1]/" };
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-		OK(dr_aws_host_ok(good[i]), good[i]);
+		OK(dr_ask_host_ok(good[i]), good[i]);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		OK(!dr_aws_host_ok(bad[i]), bad[i]);
+		OK(!dr_ask_host_ok(bad[i]), bad[i]);
 }
 
 static int
