@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Services that hand out credentials, as far as tests need them.
 
-    credfake.py LOG
+    credfake.py LOG PUBLIC_KEY
 
 Prints its port on 127.0.0.1, then serves until its standard input ends.  The
 first part of a path says how the service behaves, the second which one it is:
@@ -14,7 +14,8 @@ first part of a path says how the service behaves, the second which one it is:
     (HOW: ok, soon, past, missing, slow, broken, norole, fail, busy, away,
     denied)
 
-Each set of keys has another number.  LOG gets a line for every request.
+Each set of keys has another number.  LOG gets a line for every request; PUBLIC_KEY
+is that of a service account.
 """
 import datetime
 import hashlib

@@ -18,14 +18,14 @@
 #include "base/fd.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "tests/credfake.h"
 #include "tests/tap.h"
 #include "tests/tmp.h"
 
 static struct dr_err err;
 static struct dr_aws_keys k;
 static struct dr_aws_cred *cred;
-static bool child;    /* the files are our parent's */
-static char base[64]; /* http://127.0.0.1:PORT */
+static bool child; /* the files are our parent's */
 
 static const char *const variables[] = { "AWS_ACCESS_KEY_ID",
 	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
@@ -70,7 +70,7 @@ set_url(const char *name, const char *rest)
 {
 	char url[128];
 
-	(void)snprintf(url, sizeof(url), "%s/%s", base, rest);
+	(void)snprintf(url, sizeof(url), "%s/%s", credfake_url, rest);
 	set(name, url);
 }
 
@@ -543,47 +543,11 @@ went_well(pid_t pid)
 	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-/* The program that plays the services; its end of our pipe, -1 for none. */
-static int
-serve(pid_t *pid)
-{
-	int in[2], out[2];
-	char port[16] = "";
-	size_t len = 0;
-	ssize_t n;
-
-	if (pipe(in) == -1 || pipe(out) == -1 || (*pid = fork()) == -1)
-		abort();
-	if (*pid == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		close(out[0]);
-		execlp("python3", "python3", "tests/credfake.py", "/dev/null",
-		    (char *)NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	do
-		n = read(out[0], port + len, sizeof(port) - 1 - len);
-	while (n > 0 && port[(len += (size_t)n) - 1] != '\n' &&
-	       len < sizeof(port) - 1);
-	close(out[0]);
-	if (n <= 0) {
-		close(in[1]);
-		return -1;
-	}
-	port[strcspn(port, "\n")] = '\0';
-	(void)snprintf(base, sizeof(base), "http://127.0.0.1:%s", port);
-	return in[1];
-}
-
 int
 main(void)
 {
 	pid_t pid, late, gone;
-	int fd = serve(&pid), status;
+	int fd = credfake(&pid, "/dev/null", "-"), status;
 
 	tmp_enter();
 	if (mkdir("h", 0700) == -1 || mkdir("h/.aws", 0700) == -1)
