@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,9 +69,9 @@ struct sftp {
 	char *host, *user, *root; /* ROOT: "/backup", or "." or "x" of home */
 	char *identity, *known_hosts; /* from the URL, or NULL */
 	uint16_t port;
-	bool need_fsync; /* unless the URL says fsync=no */
-	bool ever;       /* there was a connection */
-	bool no_dir_fsync;
+	bool need_fsync;  /* unless the URL says fsync=no */
+	atomic_bool ever; /* there was a connection */
+	atomic_bool no_dir_fsync;
 	pthread_t main;
 	pthread_mutex_t mutex; /* over all that follows */
 	pthread_cond_t idle;

@@ -271,6 +271,15 @@ is "what arrived is not what was sent" "$?" 4
 match "that is told" 'not what was sent' err
 is "nothing is left of it" "$(leftovers)" 0
 
+# A push that is told to stop clears up.
+begin 20000000
+is "what is sent lies under a temporary name" "$(leftovers)" 1
+kill -TERM "$(pgrep -f -- "dr-push --plain $url")"
+: >go
+wait "$push"
+is "a push that is told to stop ends by the signal" "$?" 143
+is "with nothing left" "$(leftovers)" 0
+
 # A session that is stopped, and a push that is told to.
 begin 20000000
 sessions STOP
