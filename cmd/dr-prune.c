@@ -104,11 +104,18 @@ main(int argc, char **argv)
 	int first;
 
 	dr_main_begin(cmd.name);
-	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) != -1 &&
-	    check(&o, &err) == 0 && dr_stores_how(&o.line, &err) == 0 &&
-	    dr_crypt_init(&err) == 0 &&
-	    dr_stores_named(argc - first, argv + first, &o.stores, &err) == 0)
+	if ((first = dr_opt_parse(&cmd, argc, argv, &err)) == -1)
+		goto out;
+	if (o.line.check)
+		(void)dr_stores_check(DR_ROLE_PRUNE, o.how.set, argc - first,
+		    argv + first, &o.stores, &o.line, o.json, &err);
+	else if (check(&o, &err) == 0 && dr_stores_how(&o.line, &err) == 0 &&
+	         dr_crypt_init(&err) == 0 &&
+	         dr_stores_named(argc - first, argv + first, &o.stores, &err) ==
+	             0)
 		(void)run(&o, &err);
+
+out:
 	dr_strs_free(&o.stores);
 	return dr_main_end(&err);
 }

@@ -20,7 +20,7 @@
 
 /* --- names ------------------------------------------------------------------- */
 
-enum kind { KNOWN, BODY, INCREMENT, UNKNOWN };
+enum kind { KNOWN, BODY, INCREMENT, PROBE, UNKNOWN };
 
 /* Does S begin with SHAPE (d: a digit, x: a hex digit)?  Then what follows. */
 static const char *
@@ -70,12 +70,30 @@ is_ledger(const char *s)
 	return dr_ledger_name_parse(name, &l) == 1;
 }
 
+/* What --check leaves where it may not delete: see check.c. */
+static bool
+is_probe(const char *s)
+{
+	if (strncmp(s, "snap/", 5) == 0)
+		s += 5;
+	else if (strncmp(s, "wal/", 4) == 0)
+		s += 4;
+	if (strncmp(s, "probe-", 6) != 0)
+		return false;
+	s += strncmp(s, "probe-lock-", 11) == 0 ? 11 : 6;
+	s = shaped(s, "ddddddddTddddddZ-xxxxxxxxxxxxxxxx");
+	return s != NULL && *s == '\0';
+}
+
 static enum kind
 classify(const char *set, const char *name)
 {
 	const char *s = name + strlen(set) + 1, *rest;
 	enum dr_cipher cipher;
 	struct dr_wal_id id;
+
+	if (is_probe(s))
+		return PROBE;
 
 	if (strncmp(s, "snap/", 5) == 0) {
 		if (dr_body_name_ok(set, name))
@@ -151,6 +169,11 @@ on_object(void *arg, const struct dr_object *obj, struct dr_err *err)
 			return 0;
 		return dr_garbage_add(r, DR_GARBAGE_BODY, obj->name, NULL,
 		    obj->size, obj->mtime, "no manifest names it", err);
+	case PROBE:
+		if (!dr_garbage_old(r, obj->mtime))
+			return 0;
+		return dr_garbage_add(r, DR_GARBAGE_PROBE, obj->name, NULL,
+		    obj->size, obj->mtime, "left by --check", err);
 	case UNKNOWN:
 		return dr_garbage_add(r, DR_GARBAGE_UNKNOWN, obj->name, NULL,
 		    obj->size, obj->mtime, "its name is not understood", err);

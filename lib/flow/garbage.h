@@ -24,6 +24,7 @@ enum dr_garbage_what {
 	DR_GARBAGE_BODY,
 	DR_GARBAGE_UPLOAD,
 	DR_GARBAGE_INCREMENT,
+	DR_GARBAGE_PROBE,
 	DR_GARBAGE_UNKNOWN, /* not ours to judge: never removed */
 };
 

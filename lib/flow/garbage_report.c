@@ -6,7 +6,8 @@
 #include "base/num.h"
 #include "flow/garbage.h"
 
-static const char *const whats[] = { "body", "upload", "increment", "unknown" };
+static const char *const whats[] = { "body", "upload", "increment", "probe",
+	"unknown" };
 static const char *const results[] = { "planned", "deleted", "gone", "kept",
 	"failed" };
 

@@ -241,4 +241,21 @@ is "at first" "$(files | wc -l)" 1
 status 0 "and goes when it is old" prune --yes --grace 1ms a
 is "with nothing left" "$(files | wc -l)" 0
 
+mkdir -p "$T/probes/main/snap" "$T/probes/main/wal"
+for p in snap/probe-20260101T000000Z-0123456789abcdef \
+    wal/probe-20260101T000000Z-0123456789abcdef \
+    probe-lock-20260101T000000Z-0123456789abcdef; do
+	echo first >"$T/probes/main/$p"
+	touch -d '9 days ago' "$T/probes/main/$p"
+done
+echo mine >"$T/probes/main/probe-x"
+touch -d '9 days ago' "$T/probes/main/probe-x"
+status 0 "what --check left is garbage" \
+    dr-prune -n main --garbage --no-signature "$T/probes"
+is "all of it" "$(grep -c '^probe ' "$T/out")" 3
+status 0 "and is removed" \
+    dr-prune -n main --garbage --yes --no-signature "$T/probes"
+is "but for what only looks like it" \
+    "$(cd "$T/probes" && find . -type f)" ./main/probe-x
+
 done_testing
