@@ -399,7 +399,7 @@ print(base64.b64encode(bytes.fromhex(sys.stdin.read())).decode())' \
 		spawn_ azure "$1/azurite.log" node \
 		    "$1/app/node_modules/azurite/dist/src/blob/main.js" \
 		    --blobHost 127.0.0.1 --blobPort "$TEST_AZURE_PORT" \
-		    --inMemoryPersistence --disableTelemetry --silent
+		    --location "$1/data" --disableTelemetry --silent
 	)
 	until_ 300 port_open_ "$TEST_AZURE_PORT" || {
 		tail -n 20 "$1/azurite.log"
