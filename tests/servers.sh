@@ -246,7 +246,7 @@ have_() {
 	done
 }
 
-# --- S3: Ceph's radosgw, with a monitor and an OSD in memory ------------------------
+# --- S3: Ceph's radosgw, with a monitor and an OSD ------------------------------------
 s3_up_() {
 	have_ ceph-mon ceph-osd radosgw ceph ceph-authtool monmaptool \
 	    radosgw-admin && free_ "$TEST_S3_PORT" &&
@@ -271,10 +271,11 @@ s3_up_() {
 	mon allow pool delete = true
 	mon max pg per osd = 5000
 	osd crush chooseleaf type = 0
-	osd objectstore = ${TEST_CEPH_STORE:-memstore}
-	memstore device bytes = 8589934592
-	bluestore block size = 8589934592
+	osd objectstore = bluestore
+	bluestore block size = 17179869184
 	bluestore block create = true
+	bluestore cache autotune = false
+	bluestore cache size = 67108864
 	osd op num shards = 2
 	run dir = $1/run
 	log file = $1/log/\$name.log
@@ -296,7 +297,6 @@ s3_up_() {
 	mon warn on pool no redundancy = false
 	mon data avail crit = 1
 	mon data avail warn = 2
-	osd memory target = 939524096
 	[osd]
 	keyring = $1/osd/keyring
 	[client.rgw.a]
@@ -329,19 +329,26 @@ s3_up_() {
 	spawn_ s3 "$1/log/osd.out" ceph-osd -c "$c_" -f -i 0
 	spawn_ s3 "$1/log/rgw.out" radosgw -c "$c_" -f -n client.rgw.a
 	until_ 600 port_open_ "$TEST_S3_PORT" || return 1
-	key_=$(cat /proc/sys/kernel/random/uuid)
-	printf '%s\n' "AKTEST$(printf '%.8s' "$key_")" "SK$key_" >"$1/keys"
+	# The same as before: who holds them goes on after a new start.
+	if [ ! -s "$TEST_SERVERS/s3.keys" ]; then
+		key_=$(cat /proc/sys/kernel/random/uuid)
+		(
+			umask 077
+			printf '%s\n' "AKTEST$(printf '%.8s' "$key_")" \
+			    "SK$key_" >"$TEST_SERVERS/s3.keys"
+		)
+	fi
 	timeout 60 radosgw-admin -c "$c_" user create --uid=t \
 	    --display-name=t --max-buckets=0 --caps='users=*;buckets=*' \
-	    --access-key="$(sed -n 1p "$1/keys")" \
-	    --secret-key="$(sed -n 2p "$1/keys")" >/dev/null || return 1
+	    --access-key="$(sed -n 1p "$TEST_SERVERS/s3.keys")" \
+	    --secret-key="$(sed -n 2p "$TEST_SERVERS/s3.keys")" >/dev/null || return 1
 	s3_ warm
 }
 
 # shellcheck disable=SC2120 # by tests
 s3_env() {
-	AWS_ACCESS_KEY_ID=${1:-$(sed -n 1p "$TEST_SERVERS/s3/keys")}
-	AWS_SECRET_ACCESS_KEY=${2:-$(sed -n 2p "$TEST_SERVERS/s3/keys")}
+	AWS_ACCESS_KEY_ID=${1:-$(sed -n 1p "$TEST_SERVERS/s3.keys")}
+	AWS_SECRET_ACCESS_KEY=${2:-$(sed -n 2p "$TEST_SERVERS/s3.keys")}
 	AWS_ENDPOINT_URL=http://127.0.0.1:$TEST_S3_PORT
 	AWS_REGION=us-east-1
 	AWS_EC2_METADATA_DISABLED=true
