@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/num.h"
+#include "store/ahead.h"
 #include "store/driver.h"
 
 #define NAME_MAX_BYTES 512
@@ -148,15 +149,22 @@ blob_freed(void *arg)
 	dr_store_free(arg);
 }
 
+/* A blob keeps its store; over HTTP it is read ahead of its readers. */
 static struct dr_blob *
-keeps(struct dr_store *s, struct dr_blob *blob)
+keeps(struct dr_store *s, struct dr_blob *blob, struct dr_err *err)
 {
-	if (blob != NULL) {
-		atomic_fetch_add(&s->blobs, 1);
-		blob->freed = blob_freed;
-		blob->freed_arg = s;
-	}
-	return blob;
+	struct dr_blob *ahead;
+
+	if (blob == NULL)
+		return NULL;
+	atomic_fetch_add(&s->blobs, 1);
+	blob->freed = blob_freed;
+	blob->freed_arg = s;
+	if (s->ops->put_begin == NULL)
+		return blob;
+	if ((ahead = dr_blob_ahead(blob, err)) == NULL)
+		dr_blob_free(blob);
+	return ahead;
 }
 
 const char *
@@ -296,7 +304,7 @@ dr_store_get(struct dr_store *s, const char *name, struct dr_err *err)
 {
 	if (check_name(name, err) == -1)
 		return NULL;
-	return keeps(s, s->ops->get(s, name, err));
+	return keeps(s, s->ops->get(s, name, err), err);
 }
 
 int
@@ -381,7 +389,7 @@ dr_store_get_version(struct dr_store *s, const char *name, const char *id,
 		dr_err_set(err, DR_EFAIL, "\"%s\" keeps no versions", s->url);
 		return NULL;
 	}
-	return keeps(s, s->ops->get_version(s, name, id, err));
+	return keeps(s, s->ops->get_version(s, name, id, err), err);
 }
 
 int
