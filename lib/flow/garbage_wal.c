@@ -18,27 +18,30 @@
 
 /* Are its bytes what a ledger vouches for?  1, 0, -1. */
 static int
-proven(struct dr_garbage_run *r, const struct dr_wal_entry *e,
-    struct dr_err *err)
+proven(struct dr_garbage_run *r, const struct dr_walcat *cat,
+    const struct dr_wal_entry *e, struct dr_err *err)
 {
-	char hex[DR_SHA256_HEX];
+	char hex[DR_SHA256_HEX], *object = dr_wal_entry_name(cat, e, err);
 	struct dr_err why = { 0 };
-	struct dr_blob *blob = dr_store_get(r->store, e->object, &why);
+	struct dr_blob *blob;
 	int rc = 0;
 
+	if (object == NULL)
+		return -1;
+	blob = dr_store_get(r->store, object, &why);
 	if (blob != NULL && dr_blob_sha256(blob, hex, &why) == 0)
-		rc = dr_wal_entry_is(e, blob->size, hex);
+		rc = dr_wal_entry_is(cat, e, blob->size, hex);
 	dr_blob_free(blob);
 	if (why.cause != DR_OK && why.cause != DR_EDATA) {
 		*err = why;
-		return -1;
-	}
-	if (rc == 0) {
+		rc = -1;
+	} else if (rc == 0) {
 		dr_warn("\"%s\" in \"%s\" is not what its ledger says: its "
 		        "increments stay",
-		    e->object, r->url);
+		    object, r->url);
 		r->incomplete = true;
 	}
+	free(object);
 	return rc;
 }
 
@@ -50,6 +53,20 @@ on_fault(void *arg, const char *text, struct dr_err *err)
 	/* What a ledger that is not believed says is not used. */
 	dr_say(1, "%s", text);
 	return 0;
+}
+
+static int
+add(struct dr_garbage_run *r, const struct dr_walcat *cat,
+    const struct dr_wal_entry *e, struct dr_err *err)
+{
+	char *object = dr_wal_entry_name(cat, e, err);
+	int rc = -1;
+
+	if (object != NULL)
+		rc = dr_garbage_add(r, DR_GARBAGE_INCREMENT, object, NULL,
+		    e->size, e->mtime, "its segment is there whole", err);
+	free(object);
+	return rc;
 }
 
 static int
@@ -71,16 +88,14 @@ one_system(void *arg, uint64_t system_id, struct dr_err *err)
 			continue;
 		if (whole != last) {
 			if ((rc = dr_check_stop(err)) == -1 ||
-			    (sure = proven(r, whole, err)) == -1) {
+			    (sure = proven(r, &cat, whole, err)) == -1) {
 				rc = -1;
 				break;
 			}
 			last = whole;
 		}
 		if (sure)
-			rc = dr_garbage_add(r, DR_GARBAGE_INCREMENT, e->object,
-			    NULL, e->size, e->mtime,
-			    "its segment is there whole", err);
+			rc = add(r, &cat, e, err);
 	}
 	dr_walcat_free(&cat);
 	return rc;

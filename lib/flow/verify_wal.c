@@ -85,26 +85,27 @@ static bool
 wanted(const struct dr_verify_wal *w, const struct dr_wal_entry *e)
 {
 	uint32_t tli;
-	uint64_t from, to;
+	uint64_t from, to, e_from, e_to;
 
 	if (w->one == NULL)
 		return true;
 	if (!dr_verify_wal_backup(w, w->one, &tli, &from, &to) || e->tli < tli)
 		return false;
-	return e->tli > tli || e->kind == DR_WAL_HISTORY || e->to > from;
+	dr_wal_entry_range(&w->cat, e, &e_from, &e_to);
+	return e->tli > tli || e->kind == DR_WAL_HISTORY || e_to > from;
 }
 
 /* It opens, and is signed for its name. */
 static int
-open_it(struct dr_verify_wal *w, struct dr_blob *blob,
-    const struct dr_wal_entry *e, struct dr_err *err)
+open_it(struct dr_verify_wal *w, struct dr_blob *blob, const char *object,
+    struct dr_err *err)
 {
 	struct dr_buf out = { .max = OPEN_MAX };
 	enum dr_cipher cipher;
 	struct dr_wal_id id;
 	int rc;
 
-	if (dr_wal_object_parse(w->set, e->object, &id, &cipher) == 0)
+	if (dr_wal_object_parse(w->set, object, &id, &cipher) == 0)
 		return dr_err_set(err, DR_EDATA, "it is no WAL");
 	rc = dr_wal_open(blob, w->v->o->ids, w->keys, &id, &out, NULL, err);
 	dr_buf_free(&out);
@@ -113,7 +114,8 @@ open_it(struct dr_verify_wal *w, struct dr_blob *blob,
 
 /* Its bytes are those a ledger names; with --deep they open. */
 static int
-look(struct dr_verify_wal *w, const struct dr_wal_entry *e, struct dr_err *err)
+look(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
+    struct dr_err *err)
 {
 	bool deep = w->v->o->deep && w->v->o->ids != NULL;
 	char hex[DR_SHA256_HEX];
@@ -122,67 +124,80 @@ look(struct dr_verify_wal *w, const struct dr_wal_entry *e, struct dr_err *err)
 
 	if (!e->vouched && !deep)
 		return 0;
-	if ((blob = dr_store_get(w->store, e->object, err)) == NULL)
+	if ((blob = dr_store_get(w->store, object, err)) == NULL)
 		return -1;
 	w->v->sum->bytes += blob->size;
 	w->v->sum->wal++;
 	if (e->vouched && (rc = dr_blob_sha256(blob, hex, err)) == 0 &&
-	    !dr_wal_entry_is(e, blob->size, hex))
+	    !dr_wal_entry_is(&w->cat, e, blob->size, hex))
 		rc = blob->size == e->size
 		         ? dr_err_set(err, DR_EDATA,
 		               "it has another SHA-256 than its ledger says")
 		         : dr_err_set(err, DR_EDATA,
 		               "it has %" PRIu64
-		               " bytes, its ledger says %" PRIu64,
+		               " bytes, its ledger says %" PRIu32,
 		               blob->size, e->size);
 	if (rc == 0 && deep)
-		rc = open_it(w, blob, e, err);
+		rc = open_it(w, blob, object, err);
 	dr_blob_free(blob);
 	return rc;
 }
 
 static int
-tell_of(struct dr_verify_wal *w, const struct dr_wal_entry *e,
-    enum dr_verdict verdict, const char *why, struct dr_err *err)
+tell_of(struct dr_verify_wal *w, const char *object, enum dr_verdict verdict,
+    const char *why, struct dr_err *err)
 {
 	char text[1280];
 
-	(void)snprintf(text, sizeof(text), "\"%s\": %s", e->object, why);
+	(void)snprintf(text, sizeof(text), "\"%s\": %s", object, why);
 	return dr_verify_wal_tell(w, "wal", verdict, text, NULL, err);
 }
 
 static int
-one_object(struct dr_verify_wal *w, const struct dr_wal_entry *e,
+judge(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
     struct dr_err *err)
 {
 	struct dr_err why = { 0 };
 
-	if (dr_check_stop(err) == -1)
-		return -1;
 	if (!e->listed) {
 		/* Increments go once their segment is there. */
 		if (dr_walcat_whole(&w->cat, e) != NULL)
 			return 0;
-		return tell_of(w, e, DR_VERDICT_BAD, "it is missing", err);
+		return tell_of(w, object, DR_VERDICT_BAD, "it is missing", err);
 	}
-	if (look(w, e, &why) == -1) {
+	if (look(w, e, object, &why) == -1) {
 		if (why.cause == DR_ESTOP || why.cause == DR_EUSAGE) {
 			*err = why;
 			return -1;
 		}
-		return tell_of(w, e,
+		return tell_of(w, object,
 		    why.cause == DR_EDATA ? DR_VERDICT_BAD : DR_VERDICT_UNKNOWN,
 		    why.msg, err);
 	}
 	if (e->vouched || w->keys == NULL)
 		return 0;
 	if (w->v->o->deep && w->v->o->ids != NULL)
-		return tell_of(w, e, DR_VERDICT_REMARK,
+		return tell_of(w, object, DR_VERDICT_REMARK,
 		    "not vouched for by a ledger, but signed for its place",
 		    err);
-	return tell_of(w, e,
+	return tell_of(w, object,
 	    dr_now() - e->time > LATE ? DR_VERDICT_UNKNOWN : DR_VERDICT_REMARK,
 	    "not vouched for by a ledger", err);
+}
+
+static int
+one_object(struct dr_verify_wal *w, const struct dr_wal_entry *e,
+    struct dr_err *err)
+{
+	char *object;
+	int rc;
+
+	if (dr_check_stop(err) == -1 ||
+	    (object = dr_wal_entry_name(&w->cat, e, err)) == NULL)
+		return -1;
+	rc = judge(w, e, object, err);
+	free(object);
+	return rc;
 }
 
 static int

@@ -37,64 +37,124 @@ grow(void *v, size_t n, size_t size)
 	return reallocarray(v, n == 0 ? 1 : 2 * n, size);
 }
 
-static void
-entry_wipe(struct dr_wal_entry *e)
+static uint32_t
+size32(uint64_t size)
 {
-	struct dr_wal_hash *h;
-
-	while ((h = e->other) != NULL) {
-		e->other = h->next;
-		free(h);
-	}
-	free(e->object);
+	/* No object of ours is as large. */
+	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
 }
 
-bool
-dr_wal_entry_is(const struct dr_wal_entry *e, uint64_t size,
-    const char sha256[DR_SHA256_HEX])
+static bool
+is(const struct dr_walcat *c, const struct dr_wal_entry *e, uint32_t size,
+    const unsigned char sha256[DR_SHA256_LEN])
 {
 	const struct dr_wal_hash *h;
 
 	if (!e->vouched)
 		return false;
-	if (e->size == size && strcmp(e->sha256, sha256) == 0)
+	if (e->size == size && memcmp(e->sha256, sha256, DR_SHA256_LEN) == 0)
 		return true;
-	for (h = e->other; h != NULL; h = h->next)
-		if (h->size == size && strcmp(h->sha256, sha256) == 0)
+	for (uint32_t i = e->other; i != 0; i = h->next) {
+		h = &c->other[i - 1];
+		if (h->size == size &&
+		    memcmp(h->sha256, sha256, DR_SHA256_LEN) == 0)
 			return true;
+	}
 	return false;
 }
 
-/* Where it lies in the log.  0: no WAL object. */
-static int
-locate(const struct dr_walcat_run *r, const char *object,
-    struct dr_wal_entry *e)
+bool
+dr_wal_entry_is(const struct dr_walcat *c, const struct dr_wal_entry *e,
+    uint64_t size, const char sha256[DR_SHA256_HEX])
 {
-	uint32_t size = r->out->segsize;
+	unsigned char bin[DR_SHA256_LEN];
+
+	return dr_unhex(sha256, sizeof(bin), bin) &&
+	       is(c, e, size32(size), bin);
+}
+
+static void
+file_of(const struct dr_wal_entry *e, struct dr_wal_file *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->kind = (enum dr_wal_kind)e->kind;
+	f->tli = e->tli;
+	f->log = e->log;
+	f->seg = e->seg;
+	f->offset = f->kind == DR_WAL_BACKUP ? e->at : 0;
+}
+
+char *
+dr_wal_entry_name(const struct dr_walcat *c, const struct dr_wal_entry *e,
+    struct dr_err *err)
+{
+	struct dr_wal_id id = { .set = c->set,
+		.system_id = c->system_id,
+		.increment = e->increment,
+		.from = e->at,
+		.to = e->end };
+
+	file_of(e, &id.file);
+	if (id.file.kind == DR_WAL_HISTORY)
+		(void)snprintf(id.name, sizeof(id.name), "%08X.history",
+		    e->tli);
+	else
+		(void)snprintf(id.name, sizeof(id.name), "%08X%08X%08X", e->tli,
+		    e->log, e->seg);
+	if (id.file.kind == DR_WAL_PARTIAL)
+		(void)snprintf(id.name + 24, sizeof(id.name) - 24, ".partial");
+	if (id.file.kind == DR_WAL_BACKUP)
+		(void)snprintf(id.name + 24, sizeof(id.name) - 24,
+		    ".%08X.backup", e->at);
+	return dr_wal_object_name(&id,
+	    e->cipher ? DR_CIPHER_AES : DR_CIPHER_AGE, err);
+}
+
+void
+dr_wal_entry_range(const struct dr_walcat *c, const struct dr_wal_entry *e,
+    uint64_t *from, uint64_t *to)
+{
+	struct dr_wal_file f;
+
+	file_of(e, &f);
+	*from = *to = 0;
+	if (f.kind == DR_WAL_HISTORY || !dr_wal_start(&f, c->segsize, from) ||
+	    (e->increment && e->end > c->segsize)) {
+		*from = 0;
+		return;
+	}
+	*to = *from;
+	if (f.kind == DR_WAL_BACKUP)
+		*to = *from += e->at;
+	else if (e->increment) {
+		*to += e->end;
+		*from += e->at;
+	} else
+		*to += c->segsize;
+}
+
+/* 0: no WAL object. */
+static int
+parse(const struct dr_walcat_run *r, const char *object, struct dr_wal_entry *e)
+{
 	struct dr_wal_id id;
 	enum dr_cipher cipher;
-	uint64_t start = 0;
 
 	memset(e, 0, sizeof(*e));
 	if (dr_wal_object_parse(r->set, object, &id, &cipher) == 0 ||
 	    id.system_id != r->out->system_id)
 		return 0;
-	e->kind = id.file.kind;
+	e->kind = (unsigned)id.file.kind & 3U;
+	e->cipher = cipher == DR_CIPHER_AES;
+	e->increment = id.increment;
 	e->tli = id.file.tli;
-	if (e->kind == DR_WAL_HISTORY)
-		return 1;
-	/* A name of another segment size holds no location here. */
-	if (!dr_wal_start(&id.file, size, &start) ||
-	    (id.increment && id.to > size))
-		return 1;
-	e->from = e->to = start;
-	if (e->kind == DR_WAL_BACKUP)
-		e->from = e->to = start + id.file.offset;
-	else if (id.increment) {
-		e->from += id.from;
-		e->to += id.to;
-	} else
-		e->to += size;
+	e->log = id.file.log;
+	e->seg = id.file.seg;
+	if (id.increment) {
+		e->at = id.from;
+		e->end = id.to;
+	} else if (id.file.kind == DR_WAL_BACKUP)
+		e->at = id.file.offset;
 	return 1;
 }
 
@@ -120,65 +180,93 @@ note(void *arg, const struct dr_object *obj, struct dr_err *err)
 		r->ledgers++;
 		return 0;
 	}
-	if (locate(r, obj->name, &e) == 0)
+	if (parse(r, obj->name, &e) == 0)
 		return 0;
-	e.size = obj->size;
+	e.size = size32(obj->size);
 	e.time = e.mtime = obj->mtime;
 	e.listed = true;
 	if ((more = grow(out->entry, out->entries, sizeof(*more))) == NULL)
 		return dr_err_sys(err, "cannot list the WAL");
 	out->entry = more;
-	if ((e.object = dr_fmt(err, "%s", obj->name)) == NULL)
-		return -1;
 	more[out->entries++] = e;
 	return 0;
 }
 
 static int
+cmp(uint32_t a, uint32_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* As what follows a segment's name: .8 digits, .partial, nothing. */
+static uint32_t
+rank(const struct dr_wal_entry *e)
+{
+	return e->increment || e->kind == DR_WAL_BACKUP ? 0
+	       : e->kind == DR_WAL_PARTIAL              ? 1
+	                                                : 2;
+}
+
+/* As their names are. */
+static int
 by_name(const void *a, const void *b)
 {
 	const struct dr_wal_entry *x = a, *y = b;
+	bool hx = x->kind == DR_WAL_HISTORY, hy = y->kind == DR_WAL_HISTORY;
+	int c;
 
-	return strcmp(x->object, y->object);
+	if ((c = cmp(x->tli, y->tli)) != 0)
+		return c;
+	if (hx != hy)
+		return hx ? -1 : 1;
+	if ((c = cmp(x->log, y->log)) != 0 || (c = cmp(x->seg, y->seg)) != 0 ||
+	    (c = cmp(rank(x), rank(y))) != 0 || (c = cmp(x->at, y->at)) != 0 ||
+	    (c = cmp(y->increment, x->increment)) != 0 ||
+	    (c = cmp(x->end, y->end)) != 0)
+		return c;
+	return cmp(x->cipher, y->cipher);
 }
 
-static int
-by_place(const void *a, const void *b)
+/* Stores list in order: most often there is nothing to do. */
+static void
+sort(struct dr_walcat *c)
 {
-	const struct dr_wal_entry *x = a, *y = b;
-
-	if (x->tli != y->tli)
-		return x->tli < y->tli ? -1 : 1;
-	if (x->from != y->from)
-		return x->from < y->from ? -1 : 1;
-	return strcmp(x->object, y->object);
+	for (size_t i = 1; i < c->entries; i++) {
+		if (by_name(&c->entry[i - 1], &c->entry[i]) <= 0)
+			continue;
+		qsort(c->entry, c->entries, sizeof(*c->entry), by_name);
+		return;
+	}
 }
 
 /* --- ledgers ------------------------------------------------------------------------- */
 
 static int
-add_hash(struct dr_wal_entry *e, const struct dr_ledger *l,
-    const struct dr_ledger_object *o, struct dr_err *err)
+add_hash(struct dr_walcat *c, struct dr_wal_entry *e, uint32_t size,
+    const unsigned char sha256[DR_SHA256_LEN], int64_t time, struct dr_err *err)
 {
 	struct dr_wal_hash *h;
 
 	if (!e->vouched) {
 		e->vouched = true;
-		e->size = o->size;
-		e->time = l->time;
-		memcpy(e->sha256, o->sha256, sizeof(e->sha256));
+		e->size = size;
+		e->time = time;
+		memcpy(e->sha256, sha256, DR_SHA256_LEN);
 		return 0;
 	}
-	if (l->time < e->time)
-		e->time = l->time;
-	if (dr_wal_entry_is(e, o->size, o->sha256))
+	if (time < e->time)
+		e->time = time;
+	if (is(c, e, size, sha256))
 		return 0;
-	if ((h = calloc(1, sizeof(*h))) == NULL)
+	if (c->others == UINT32_MAX - 1 ||
+	    (h = grow(c->other, c->others, sizeof(*h))) == NULL)
 		return dr_err_sys(err, "cannot list the WAL");
-	h->size = o->size;
-	memcpy(h->sha256, o->sha256, sizeof(h->sha256));
+	c->other = h;
+	h += c->others++;
+	h->size = size;
+	memcpy(h->sha256, sha256, DR_SHA256_LEN);
 	h->next = e->other;
-	e->other = h;
+	e->other = (uint32_t)c->others;
 	return 0;
 }
 
@@ -189,6 +277,7 @@ vouch(struct dr_walcat_run *r, size_t listed, const struct dr_ledger *l,
 {
 	struct dr_walcat *out = r->out;
 	struct dr_wal_entry e, *at, *more;
+	unsigned char sha256[DR_SHA256_LEN];
 	char *prefix, *object = NULL;
 	int rc = -1;
 
@@ -196,12 +285,12 @@ vouch(struct dr_walcat_run *r, size_t listed, const struct dr_ledger *l,
 	        NULL ||
 	    (object = dr_fmt(err, "%s%s", prefix, o->name)) == NULL)
 		goto out;
-	if (locate(r, object, &e) == 0) {
+	if (parse(r, object, &e) == 0 ||
+	    !dr_unhex(o->sha256, sizeof(sha256), sha256)) {
 		rc = dr_walcat_fault(r, err, "\"%s\" names \"%s\", no WAL",
 		    name, object);
 		goto out;
 	}
-	e.object = object;
 	at = listed == 0 ? NULL
 	                 : bsearch(&e, out->entry, listed, sizeof(e), by_name);
 	if (at == NULL) {
@@ -213,9 +302,8 @@ vouch(struct dr_walcat_run *r, size_t listed, const struct dr_ledger *l,
 		out->entry = more;
 		at = &more[out->entries++];
 		*at = e;
-		object = NULL; /* its own now */
 	}
-	rc = add_hash(at, l, o, err);
+	rc = add_hash(out, at, size32(o->size), sha256, l->time, err);
 
 out:
 	free(prefix);
@@ -227,28 +315,28 @@ out:
 static int
 settle(struct dr_walcat *c, struct dr_err *err)
 {
+	const struct dr_wal_hash *h;
+	struct dr_wal_entry *last;
 	size_t n = 0;
 
-	if (c->entries > 1)
-		qsort(c->entry, c->entries, sizeof(*c->entry), by_place);
+	sort(c);
 	for (size_t i = 0; i < c->entries; i++) {
-		struct dr_wal_entry *e = &c->entry[i], *last;
-		struct dr_ledger l = { .time = e->time };
-		struct dr_ledger_object o = { NULL, e->size, "" };
+		const struct dr_wal_entry *e = &c->entry[i];
 
 		last = n == 0 ? NULL : &c->entry[n - 1];
-		if (last == NULL || strcmp(last->object, e->object) != 0) {
+		if (last == NULL || by_name(last, e) != 0) {
 			c->entry[n++] = *e;
 			continue;
 		}
-		memcpy(o.sha256, e->sha256, sizeof(o.sha256));
-		if (add_hash(last, &l, &o, err) == -1) {
-			/* So that each is freed once. */
-			memmove(&c->entry[n], e, (c->entries - i) * sizeof(*e));
-			c->entries -= i - n;
+		if (add_hash(c, last, e->size, e->sha256, e->time, err) == -1)
 			return -1;
+		for (uint32_t k = e->other; k != 0; k = h->next) {
+			h = &c->other[k - 1];
+			if (add_hash(c, last, h->size, h->sha256, e->time,
+			        err) == -1)
+				return -1;
+			h = &c->other[k - 1]; /* it may have moved */
 		}
-		entry_wipe(e);
 	}
 	c->entries = n;
 	return 0;
@@ -378,13 +466,13 @@ dr_walcat_read(struct dr_store *store, const char *set, uint64_t system_id,
 	int rc = -1;
 
 	memset(out, 0, sizeof(*out));
+	out->set = set;
 	out->system_id = system_id;
 	out->segsize = segsize;
 	if ((prefix = dr_wal_prefix(set, system_id, 0, err)) == NULL ||
 	    dr_store_list(store, prefix, NULL, note, &r, err) == -1)
 		goto out;
-	if (out->entries > 1)
-		qsort(out->entry, out->entries, sizeof(*out->entry), by_name);
+	sort(out);
 	listed = out->entries;
 	for (size_t i = 0; i < r.ledgers; i++)
 		if (read_ledger(&r, listed, r.ledger[i], err) == -1)
@@ -407,8 +495,6 @@ out:
 void
 dr_walcat_free(struct dr_walcat *c)
 {
-	for (size_t i = 0; i < c->entries; i++)
-		entry_wipe(&c->entry[i]);
 	for (size_t i = 0; i < c->timelines; i++) {
 		dr_walmap_free(&c->timeline[i].map);
 		dr_walmap_free(&c->timeline[i].vouched);
@@ -420,6 +506,7 @@ dr_walcat_free(struct dr_walcat *c)
 		free(c->link[i].prev_name);
 	}
 	free(c->entry);
+	free(c->other);
 	free(c->timeline);
 	free(c->gap);
 	free(c->link);
@@ -429,37 +516,21 @@ dr_walcat_free(struct dr_walcat *c)
 const struct dr_wal_entry *
 dr_walcat_whole(const struct dr_walcat *c, const struct dr_wal_entry *e)
 {
-	static const enum dr_cipher ciphers[] = { DR_CIPHER_AGE,
-		DR_CIPHER_AES };
-	const struct dr_wal_entry *found = NULL;
-	const char *set_end = strchr(e->object, '/');
-	struct dr_err ignored = { 0 };
+	const struct dr_wal_entry *found;
 	struct dr_wal_entry key = *e;
-	enum dr_cipher cipher;
-	struct dr_wal_id id;
-	char set[65];
 
-	if (set_end == NULL || (size_t)(set_end - e->object) >= sizeof(set))
+	if (!e->increment)
 		return NULL;
-	memcpy(set, e->object, (size_t)(set_end - e->object));
-	set[set_end - e->object] = '\0';
-	if (dr_wal_object_parse(set, e->object, &id, &cipher) == 0 ||
-	    !id.increment)
-		return NULL;
-	if (e->to > e->from)
-		key.from -= id.from;
-	id.increment = false;
-	for (size_t i = 0; found == NULL && i < 2; i++) {
-		key.object = dr_wal_object_name(&id, ciphers[i], &ignored);
-		if (key.object == NULL)
-			return NULL;
+	key.increment = 0;
+	key.at = key.end = 0;
+	for (unsigned cipher = 0; cipher < 2; cipher++) {
+		key.cipher = cipher & 1U;
 		found =
-		    bsearch(&key, c->entry, c->entries, sizeof(key), by_place);
-		free(key.object);
-		if (found != NULL && (!found->listed || !found->vouched))
-			found = NULL;
+		    bsearch(&key, c->entry, c->entries, sizeof(key), by_name);
+		if (found != NULL && found->listed && found->vouched)
+			return found;
 	}
-	return found;
+	return NULL;
 }
 
 struct systems {

@@ -15,31 +15,32 @@
 #include "store/store.h"
 
 /*
- * An object may stand in several ledgers under different hashes: it was made
- * again for a store that had missed it.  Any of them is right.
+ * An object, in the few bytes that a week of increments allows: 604,800 of
+ * them at one a second.
+ *
+ * It may stand in several ledgers under different hashes, as one that was
+ * made again for a store that had missed it.  Any of them is right.
  */
-struct dr_wal_hash {
-	struct dr_wal_hash *next;
-	uint64_t size;
-	char sha256[DR_SHA256_HEX];
-};
-
 struct dr_wal_entry {
-	char *object; /* full name */
-	enum dr_wal_kind kind;
-	uint32_t tli;
-	uint64_t from, to; /* LSNs; equal for .history and .backup */
-	uint64_t size;     /* of the stored bytes, by ledger; else by listing */
-	char sha256[DR_SHA256_HEX]; /* "" where no ledger vouches for it */
-	struct dr_wal_hash *other;  /* further ones */
-	int64_t time;  /* of its first ledger, else store's mtime */
-	int64_t mtime; /* the store's, where it is listed */
-	bool vouched, listed;
+	unsigned char sha256[DR_SHA256_LEN]; /* where a ledger vouches */
+	int64_t time;           /* of its first ledger, else store's mtime */
+	int64_t mtime;          /* the store's, where it is listed */
+	uint32_t tli, log, seg; /* as in struct dr_wal_file */
+	uint32_t at, end;       /* an increment's bytes; at: a backup's, too */
+	uint32_t size;          /* of the stored bytes, by ledger or listing */
+	uint32_t other;         /* further hashes: cat->other[other - 1] */
+	unsigned kind : 2;      /* enum dr_wal_kind */
+	unsigned cipher : 1;    /* enum dr_cipher */
+	unsigned increment : 1;
+	unsigned vouched : 1;
+	unsigned listed : 1;
 };
 
-/* Does a ledger vouch for it with this size and hash? */
-bool dr_wal_entry_is(const struct dr_wal_entry *, uint64_t size,
-    const char sha256[DR_SHA256_HEX]);
+struct dr_wal_hash {
+	unsigned char sha256[DR_SHA256_LEN];
+	uint32_t size;
+	uint32_t next; /* as other */
+};
 
 struct dr_wal_timeline {
 	uint32_t tli;
@@ -61,10 +62,13 @@ struct dr_wal_link {
 };
 
 struct dr_walcat {
+	const char *set; /* borrowed */
 	uint64_t system_id;
 	uint32_t segsize;
-	struct dr_wal_entry *entry; /* by timeline, then from, then name */
+	struct dr_wal_entry *entry; /* in the order of their names */
 	size_t entries;
+	struct dr_wal_hash *other;
+	size_t others;
 	struct dr_wal_timeline *timeline;
 	size_t timelines;
 	struct dr_ledger_gap *gap; /* that ledgers admit */
@@ -87,6 +91,19 @@ int dr_walcat_read(struct dr_store *, const char *set, uint64_t system_id,
     int (*report)(void *, const char *text, struct dr_err *), void *arg,
     struct dr_walcat *, struct dr_err *);
 void dr_walcat_free(struct dr_walcat *);
+
+/* Its full name, on the heap. */
+char *dr_wal_entry_name(const struct dr_walcat *, const struct dr_wal_entry *,
+    struct dr_err *);
+/*
+ * Where it lies in the log: LSNs, equal for a .backup, and 0 for a .history
+ * or a name of another segment size.
+ */
+void dr_wal_entry_range(const struct dr_walcat *, const struct dr_wal_entry *,
+    uint64_t *from, uint64_t *to);
+/* Does a ledger vouch for it with this size and hash? */
+bool dr_wal_entry_is(const struct dr_walcat *, const struct dr_wal_entry *,
+    uint64_t size, const char sha256[DR_SHA256_HEX]);
 
 /* System ids that have WAL in the set, as decimal text. */
 int dr_walcat_systems(struct dr_store *, const char *set,

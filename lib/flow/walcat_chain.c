@@ -120,6 +120,7 @@ dr_walcat_maps(struct dr_walcat *c, struct dr_err *err)
 	for (size_t i = 0; i < c->entries; i++) {
 		const struct dr_wal_entry *e = &c->entry[i];
 		struct dr_wal_timeline *t = timeline(c, e->tli, err);
+		uint64_t from, to;
 
 		if (t == NULL)
 			return -1;
@@ -127,14 +128,14 @@ dr_walcat_maps(struct dr_walcat *c, struct dr_err *err)
 			t->history |= e->listed;
 		if (e->kind != DR_WAL_SEGMENT)
 			continue;
-		if (e->listed &&
-		    dr_walmap_add(&t->map, e->from, e->to, err) == -1)
+		dr_wal_entry_range(c, e, &from, &to);
+		if (e->listed && dr_walmap_add(&t->map, from, to, err) == -1)
 			return -1;
 		if (e->vouched &&
-		    dr_walmap_add(&t->vouched, e->from, e->to, err) == -1)
+		    dr_walmap_add(&t->vouched, from, to, err) == -1)
 			return -1;
-		if (e->listed && e->from < t->first)
-			t->first = e->from;
+		if (e->listed && from < t->first)
+			t->first = from;
 	}
 	return 0;
 }

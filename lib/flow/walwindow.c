@@ -69,9 +69,12 @@ date(const struct dr_walcat *c, struct dr_window *w)
 {
 	for (size_t i = 0; i < c->entries; i++) {
 		const struct dr_wal_entry *e = &c->entry[i];
+		uint64_t from, to;
 
-		if (!e->listed || e->tli != w->tli || e->to != w->to ||
-		    e->kind != DR_WAL_SEGMENT)
+		if (!e->listed || e->tli != w->tli || e->kind != DR_WAL_SEGMENT)
+			continue;
+		dr_wal_entry_range(c, e, &from, &to);
+		if (to != w->to)
 			continue;
 		if (w->time == 0 || e->time < w->time) {
 			w->time = e->time;

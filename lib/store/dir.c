@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "store/dir_int.h"
+#include "store/dir_names.h"
 #include "store/tmpname.h"
 
 #define WRITEBACK (8U << 20) /* so that the last fsync is short */
@@ -352,70 +353,6 @@ out:
 	return blob;
 }
 
-struct names {
-	char **v;
-	size_t n, cap;
-};
-
-static void
-names_free(struct names *names)
-{
-	size_t i;
-
-	for (i = 0; i < names->n; i++)
-		free(names->v[i]);
-	free(names->v);
-}
-
-static int
-names_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in FD, which is closed, that can be an object's or a part's. */
-static int
-names_read(struct names *names, int fd, const char *path, struct dr_err *err)
-{
-	DIR *dir = fdopendir(fd);
-	struct dirent *e;
-	int rc = -1;
-
-	if (dir == NULL) {
-		dr_err_sys(err, "cannot read \"%s\"", path);
-		close(fd);
-		return -1;
-	}
-	for (;;) {
-		errno = 0;
-		if ((e = readdir(dir)) == NULL)
-			break;
-		if (!dr_object_name_ok(e->d_name))
-			continue;
-		if (names->n == names->cap) {
-			size_t cap = names->cap == 0 ? 64 : 2 * names->cap;
-			char **v = reallocarray(names->v, cap, sizeof(*v));
-
-			if (v == NULL)
-				break;
-			names->v = v;
-			names->cap = cap;
-		}
-		if ((names->v[names->n] = strdup(e->d_name)) == NULL)
-			break;
-		names->n++;
-	}
-	if (errno != 0)
-		dr_err_sys(err, "cannot read \"%s\"", path);
-	else {
-		if (names->n > 0)
-			qsort(names->v, names->n, sizeof(*names->v), names_cmp);
-		rc = 0;
-	}
-	closedir(dir);
-	return rc;
-}
-
 struct walk {
 	struct dr_dir *d;
 	int (*object)(void *, const struct dr_object *, struct dr_err *);
@@ -468,9 +405,9 @@ walk_name(struct walk *w, int fd, const char *prefix, const char *name,
 static int
 walk(struct walk *w, const char *prefix, struct dr_err *err)
 {
-	struct names names = { NULL, 0, 0 };
-	int fd = -1, again = -1, rc = -1;
-	size_t i;
+	struct dr_dir_names names = { .n = 0 };
+	const char *last = NULL;
+	int fd = -1, rc = -1;
 
 	if (dr_dir_root(w->d, err) == -1)
 		return -1;
@@ -482,20 +419,19 @@ walk(struct walk *w, const char *prefix, struct dr_err *err)
 		return dr_err_sys(err, "cannot open \"%s/%s\"", w->d->store.url,
 		    prefix);
 	}
-	if ((again = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
-		dr_err_sys(err, "cannot read \"%s/%s\"", w->d->store.url,
-		    prefix);
-		goto out;
-	}
-	if (names_read(&names, again, prefix, err) == -1)
-		goto out;
-	for (i = 0; i < names.n; i++)
-		if (walk_name(w, fd, prefix, names.v[i], err) == -1)
+	do {
+		if (dr_dir_names(&names, fd, last, prefix, err) == -1)
 			goto out;
+		for (size_t i = 0; i < names.n; i++)
+			if (walk_name(w, fd, prefix, names.v[i], err) == -1)
+				goto out;
+		if (names.n > 0)
+			last = names.v[names.n - 1];
+	} while (names.more);
 	rc = 0;
 
 out:
-	names_free(&names);
+	dr_dir_names_free(&names);
 	close(fd);
 	return rc;
 }

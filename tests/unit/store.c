@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "store/dir_names.h"
 #include "tests/tap.h"
 
 static struct dr_err err;
@@ -267,6 +268,52 @@ test_list(struct dr_store *s)
 	dr_buf_free(&b);
 }
 
+/* More names than are held at once. */
+#define MANY (DR_DIR_NAMES + 1000U)
+
+struct order {
+	char last[32];
+	unsigned n;
+};
+
+static int
+in_order(void *arg, const struct dr_object *o, struct dr_err *e)
+{
+	struct order *k = arg;
+
+	(void)e;
+	if (strcmp(k->last, o->name) >= 0)
+		return -1;
+	(void)snprintf(k->last, sizeof(k->last), "%s", o->name);
+	k->n++;
+	return 0;
+}
+
+static void
+test_many(struct dr_store *s)
+{
+	struct order k = { .n = 0 };
+	char path[1024];
+	bool made = mkdir(under("many"), 0700) == 0;
+	int fd;
+
+	for (unsigned i = 0; made && i < MANY; i++) {
+		/* 7919 is prime: each once, in no order. */
+		(void)snprintf(path, sizeof(path), "%s/%06u", under("many"),
+		    (unsigned)((uint64_t)i * 7919 % MANY));
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+		made = fd != -1 && close(fd) == 0;
+	}
+	OK(made && dr_store_list(s, "many/", NULL, in_order, &k, &err) == 0 &&
+	        k.n == MANY,
+	    "a great many are listed in order, each once");
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%06u", under("many"), i);
+		(void)unlink(path);
+	}
+	(void)rmdir(under("many"));
+}
+
 /* What a mount that goes away looks like. */
 static void
 test_vanish(struct dr_store *s)
@@ -336,6 +383,7 @@ main(void)
 	test_put(s);
 	test_get(s);
 	test_list(s);
+	test_many(s);
 	test_vanish(s);
 	dr_store_free(s);
 	(void)snprintf(cmd, sizeof(cmd), "%s", root);
