@@ -142,8 +142,10 @@ run(struct options *o, const struct dr_target *t, struct dr_err *err)
 	if (dr_restore_plan(&how, &plan, err) == -1)
 		goto out;
 	o->to.recovery = &plan.recovery;
-	if (plan.id != NULL)
+	if (plan.id != NULL) {
 		o->from.id = plan.id;
+		o->from.whole_id = true;
+	}
 	if ((body = dr_from_open(&o->from, err)) == NULL)
 		goto out;
 	o->to.ids = ids;

@@ -302,8 +302,11 @@ dr_catalogue_read(struct dr_store *store, const char *set,
 		goto out;
 	}
 	for (i = 0; i < g.ids.n; i++) {
-		struct dr_backup *b = &out->v[out->n++];
+		struct dr_backup *b;
 
+		if (o->only != NULL && strcmp(g.ids.v[i], o->only) != 0)
+			continue;
+		b = &out->v[out->n++];
 		if ((b->id = dr_fmt(err, "%s", g.ids.v[i])) == NULL ||
 		    read_one(store, set, o->keys, b, err) == -1)
 			goto out;

@@ -31,6 +31,7 @@ struct dr_backups {
 
 struct dr_catalogue_opts {
 	const struct dr_verify_keys *keys; /* NULL: signatures not looked at */
+	const char *only; /* the whole id of the one to read; NULL: all */
 };
 
 /*

@@ -64,7 +64,8 @@ static struct dr_body *
 open_in(const struct dr_from_opts *o, const char *url,
     const struct dr_verify_keys *keys, struct dr_err *err)
 {
-	const struct dr_catalogue_opts co = { .keys = keys };
+	const struct dr_catalogue_opts co = { .keys = keys,
+		.only = o->whole_id ? o->id : NULL };
 	struct dr_backups all = { NULL, 0 };
 	const struct dr_backup *b;
 	struct dr_store *store;

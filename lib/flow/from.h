@@ -15,6 +15,7 @@
 
 struct dr_from_opts {
 	const char *set, *id;
+	bool whole_id;          /* of a backup that was read: no others are */
 	const char *verify_key; /* -K, or NULL */
 	bool no_signature;
 	const char *state;

@@ -1,5 +1,7 @@
 #include "flow/restore_plan.h"
 
+#include <sys/stat.h>
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,6 +259,15 @@ absolute(const char *path, struct dr_err *err)
 	return dr_fmt(err, "%s/%s", cwd, path);
 }
 
+/* Does it lie there, and belong to somebody who is not root? */
+static bool
+is_others(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_uid != 0;
+}
+
 static int
 command(const struct view *v, const struct dr_backup *b, struct dr_plan *plan,
     struct dr_err *err)
@@ -276,7 +287,7 @@ command(const struct view *v, const struct dr_backup *b, struct dr_plan *plan,
 
 	c.system_id = strtoull(system_of(b), NULL, 10);
 	/* The server does not run as root, whose state it could not use. */
-	if (geteuid() != 0 &&
+	if ((geteuid() != 0 || is_others(from->state)) &&
 	    (c.state = state = absolute(from->state, err)) == NULL)
 		return -1;
 	if (from->no_signature)

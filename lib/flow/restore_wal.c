@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/msg.h"
+#include "flow/restore_ledger.h"
 #include "flow/walobj.h"
 
 #define HISTORY_MAX (1U << 20)
@@ -19,6 +20,7 @@ struct listing {
 	const struct dr_restore_wal_opts *o;
 	struct dr_lines *lines;
 	size_t store;
+	struct dr_newest *ledgers; /* of each store */
 	struct found *found;
 	size_t n;
 };
@@ -48,6 +50,8 @@ add(void *arg, const struct dr_object *obj, struct dr_err *err)
 	enum dr_cipher cipher;
 	struct dr_wal_id id;
 
+	if (dr_newest_note(&l->ledgers[l->store], obj->name))
+		return 0;
 	if (dr_wal_object_parse(l->o->set, obj->name, &id, &cipher) != 1 ||
 	    id.system_id != l->o->system_id || id.file.kind == DR_WAL_BACKUP)
 		return 0;
@@ -138,6 +142,11 @@ dr_restore_wal(const struct dr_restore_wal_opts *o, struct dr_lines *lines,
 
 	if ((prefix = dr_wal_prefix(o->set, o->system_id, 0, err)) == NULL)
 		return -1;
+	l.ledgers = calloc(o->nstores + 1, sizeof(*l.ledgers));
+	if (l.ledgers == NULL) {
+		dr_err_sys(err, "cannot list the WAL");
+		goto out;
+	}
 	for (l.store = 0; l.store < o->nstores; l.store++) {
 		struct dr_err why = { 0 };
 
@@ -158,6 +167,9 @@ dr_restore_wal(const struct dr_restore_wal_opts *o, struct dr_lines *lines,
 		*err = first;
 		goto out;
 	}
+	for (size_t i = 0; i < o->nstores; i++)
+		if (dr_newest_read(&l.ledgers[i], o, i, lines, err) == -1)
+			goto out;
 	if (o->ids == NULL || histories(&l, err) == 0)
 		rc = dr_lines_partials(lines, err);
 
@@ -165,6 +177,7 @@ out:
 	for (size_t i = 0; i < l.n; i++)
 		free(l.found[i].object);
 	free(l.found);
+	free(l.ledgers);
 	free(prefix);
 	return rc;
 }

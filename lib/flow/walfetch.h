@@ -94,4 +94,9 @@ int dr_walfetch_ledgers(const struct dr_walfetch *, size_t store,
     const struct dr_wal_id *, const struct dr_strs *names, uint32_t reach,
     char what[DR_WAL_NAME_MAX], struct dr_err *);
 
+/* The ledger NAME of timeline TLI, if it is signed and what it says it is. */
+struct dr_ledger;
+int dr_walfetch_ledger(const struct dr_walfetch *, size_t store, uint32_t tli,
+    const char *name, struct dr_ledger *, struct dr_err *);
+
 #endif /* !DR_FLOW_WALFETCH_H */

@@ -24,25 +24,25 @@ by_age(const void *a, const void *b)
 	return x->l.n > y->l.n ? -1 : x->l.n < y->l.n;
 }
 
-static int
-read_ledger(const struct dr_walfetch *f, size_t store,
-    const struct dr_wal_id *id, const struct named *n, struct dr_ledger *l,
-    struct dr_err *err)
+int
+dr_walfetch_ledger(const struct dr_walfetch *f, size_t store, uint32_t tli,
+    const char *name, struct dr_ledger *l, struct dr_err *err)
 {
+	struct dr_ledger says = { .n = 0 };
 	char *prefix = NULL, *object = NULL, *minisig = NULL, *text = NULL;
 	char *sig = NULL, signer[DR_KEYID_HEX];
 	size_t len, sig_len;
 	int rc = -1, got;
 
-	if ((prefix = dr_wal_prefix(f->set, f->system_id, id->file.tli, err)) ==
-	        NULL ||
-	    (object = dr_fmt(err, "%s%s", prefix, n->name)) == NULL ||
+	(void)dr_ledger_name_parse(name, &says);
+	if ((prefix = dr_wal_prefix(f->set, f->system_id, tli, err)) == NULL ||
+	    (object = dr_fmt(err, "%s%s", prefix, name)) == NULL ||
 	    (minisig = dr_fmt(err, "%s.minisig", object)) == NULL ||
 	    (got = dr_store_get_small(f->store[store], object, DR_LEDGER_MAX,
 	         &text, &len, err)) == -1)
 		goto out;
 	if (got == 0) {
-		dr_err_set(err, DR_EDATA, "\"%s\" is missing", n->name);
+		dr_err_set(err, DR_EDATA, "\"%s\" is missing", name);
 		goto out;
 	}
 	if (f->keys != NULL) {
@@ -50,25 +50,24 @@ read_ledger(const struct dr_walfetch *f, size_t store,
 		         &sig, &sig_len, err)) == -1)
 			goto out;
 		if (got == 0) {
-			dr_err_set(err, DR_EDATA, "\"%s\" is not signed",
-			    n->name);
+			dr_err_set(err, DR_EDATA, "\"%s\" is not signed", name);
 			goto out;
 		}
 		if (dr_verify(f->keys, text, len, sig, sig_len, NULL, signer,
 		        err) == -1) {
-			dr_err_wrap(err, "\"%s\"", n->name);
+			dr_err_wrap(err, "\"%s\"", name);
 			goto out;
 		}
 	}
-	if (dr_ledger_parse(text, len, n->name, l, err) == -1)
+	if (dr_ledger_parse(text, len, name, l, err) == -1)
 		goto out;
 	if (strcmp(l->set, f->set) != 0 || l->system_id != f->system_id ||
-	    l->tli != id->file.tli || l->n != n->l.n ||
-	    strcmp(l->signer, n->l.signer) != 0 ||
+	    l->tli != tli || l->n != says.n ||
+	    strcmp(l->signer, says.signer) != 0 ||
 	    (f->keys != NULL && strcmp(l->signer, signer) != 0)) {
 		dr_ledger_wipe(l);
 		dr_err_set(err, DR_EDATA, "\"%s\" is not what its name says",
-		    n->name);
+		    name);
 		goto out;
 	}
 	rc = 0;
@@ -142,7 +141,8 @@ dr_walfetch_ledgers(const struct dr_walfetch *f, size_t store,
 			continue;
 		if (++read > EMPTY_MAX)
 			break;
-		if (read_ledger(f, store, id, &v[i], &l, err) == -1) {
+		if (dr_walfetch_ledger(f, store, id->file.tli, v[i].name, &l,
+		        err) == -1) {
 			rc = -1;
 			break;
 		}

@@ -1,5 +1,6 @@
 #include "flow/walget.h"
 
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -167,6 +168,7 @@ write_out(const struct get *g, const struct dr_buf *b, struct answer *a,
 		    g->o->dest);
 	}
 	memcpy(a->tmp, f.tmp, strlen(f.tmp) + 1);
+	(void)flock(f.fd, LOCK_EX | LOCK_NB); /* see dr_walget_sweep */
 	if (dr_fd_write(f.fd, b->data, b->len, g->o->dest, err) == -1) {
 		dr_file_abandon(&f);
 		return -1;
@@ -449,6 +451,7 @@ get(struct get *g, struct dr_err *err)
 	    (o->system_id == 0 &&
 	        dr_walget_system(o->dest, &g->fetch.system_id, err) == -1))
 		return -1;
+	dr_walget_sweep(o->dest);
 	find_spool(g);
 	if (g->spool != NULL && dr_walspool_take(g->spool, o->name, o->dest,
 	                            o->timeout_ms / 2, &size) == 1) {

@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -208,4 +209,46 @@ dr_walspool_take(const char *dir, const char *segment, const char *dest,
 		rc = deliver(fd, segment, dest, size);
 	close(fd);
 	return rc;
+}
+
+/* --- left behind ----------------------------------------------------------- */
+
+/* ".NAME.", 16 hex digits, ".tmp", as dr_file_create has it. */
+static bool
+is_left(const char *entry, const char *name)
+{
+	size_t n = strlen(name);
+
+	return entry[0] == '.' && strncmp(entry + 1, name, n) == 0 &&
+	       entry[1 + n] == '.' &&
+	       strspn(entry + n + 2, "0123456789abcdef") == 16 &&
+	       strcmp(entry + n + 18, ".tmp") == 0;
+}
+
+void
+dr_walget_sweep(const char *dest)
+{
+	const char *slash = strrchr(dest, '/');
+	const char *name = slash == NULL ? dest : slash + 1;
+	struct dr_err ignored = { 0 };
+	char *dir = dir_of(dest, &ignored);
+	struct dirent *e;
+	DIR *d = dir == NULL ? NULL : opendir(dir);
+	int fd;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (!is_left(e->d_name, name))
+			continue;
+		fd = openat(dirfd(d), e->d_name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd == -1)
+			continue;
+		/* Whoever writes it holds the lock. */
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+		close(fd);
+	}
+	if (d != NULL)
+		closedir(d);
+	free(dir);
 }

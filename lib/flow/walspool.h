@@ -52,6 +52,12 @@ int dr_walspool_take(const char *dir, const char *segment, const char *dest,
     uint64_t ms, uint64_t *size);
 
 /*
+ * Remove what a dr-wal get that was killed left of DEST: .NAME.RANDOM.tmp
+ * beside it, which nobody has locked.  What cannot be removed stays.
+ */
+void dr_walget_sweep(const char *dest);
+
+/*
  * What fetchers work with: stores are opened in their own process, and READY
  * is called there before the first fetch (to read identities), and must not
  * print.

@@ -86,6 +86,17 @@ status 1 "another cluster's" get --system-id 42 -s "$T/a" "$(S 6)"
 match "is told" 'warning: .*no WAL of this cluster' err
 ok "nothing is delivered" test ! -e $got
 
+# --- what a killed one left behind -------------------------------------------------
+for f in .x.0123456789abcdef.tmp .x.0123456789abcde.tmp .y.0123456789abcdef.tmp \
+    .x.0123456789ABCDEF.tmp; do
+	: >"$T/pg/pg_wal/$f"
+done
+(cd "$T/pg" && exec dr-wal get -s "$T/a" "$(S 1)" pg_wal/x) >"$T/out" 2>&1
+is "goes with the next, and nothing else does" \
+    "$(cd "$T/pg/pg_wal" && echo .[xy].*)" \
+    ".x.0123456789ABCDEF.tmp .x.0123456789abcde.tmp .y.0123456789abcdef.tmp"
+rm "$T/pg/pg_wal"/.[xy].*
+
 # --- everything else: 255 ----------------------------------------------------------
 status 255 "a hole" get -s "$T/a" "$(S 4)"
 match "is told" "error: \"$(S 4)\" is missing, and \"$(S 5)\" of its" err

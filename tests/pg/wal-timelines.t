@@ -64,6 +64,8 @@ for i in 2 3 4 5 6 7 8 9 10 11; do
 	write n$i on
 	want="$want n$i"
 done
+write more on
+want="$want more"
 is "the server is on timeline 0B" \
     "$(psql_ 'SELECT pg_walfile_name(pg_current_wal_lsn())' | cut -c 1-8)" \
     0000000B
@@ -94,6 +96,38 @@ as_pg mv "$wal/0000000B/0000000B.history.zst.age" "$T/kept"
 as_pg dr-wal push -n main -s "$store" --ledger
 status 4 "verify knows by a ledger that it was there" \
     as_pg dr-verify -n main "$store"
+as_pg mv "$T/kept" "$wal/0000000B/0000000B.history.zst.age"
+
+# --- what a ledger names and is gone -------------------------------------------
+# shellcheck disable=SC2012 # our own names
+last=$(ls "$wal/0000000B" | grep -v 'ledger\|history' | tail -n 1)
+as_pg mv "$wal/0000000B/$last" "$T/kept"
+status 0 "a restore where WAL is gone that a ledger names" restore
+match "it warns of that" \
+    'a ledger of .* names WAL from .* on timeline 11, and not all' "$T/err"
+as_pg mv "$T/kept" "$wal/0000000B/$last"
+if [ "$(id -u)" -eq 0 ]; then
+	rm -rf "$T/r"
+	chown -R postgres "$T/state"
+	status 0 "a restore by root" \
+	    dr-restore -n main -i "$T/id" -D "$T/r" "$store"
+	match "with a state directory of the server's user" \
+	    "restore_command.*--state $T/state" "$T/r/postgresql.auto.conf"
+	rm -rf "$T/r"
+	chown root "$T/state"
+	status 0 "with one of its own" \
+	    dr-restore -n main -i "$T/id" -K "$T/state/sign.key.pub" \
+	    -D "$T/r" "$store"
+	nomatch "names none" 'restore_command.*--state' \
+	    "$T/r/postgresql.auto.conf"
+	rm -rf "$T/r"
+	chown postgres "$T/state"
+else
+	skip "state directories" "only root restores for others"
+fi
+
+# --- without the last history ---------------------------------------------------
+as_pg mv "$wal/0000000B/0000000B.history.zst.age" "$T/kept"
 as_pg find "$wal" -name 'ledger-*' -exec rm {} +
 status 3 "without ledgers" as_pg dr-verify -n main --json --no-signature "$store"
 match "it names the timeline" \
@@ -105,7 +139,7 @@ status 0 "restore" restore
 match "warns, naming timeline and file" \
     'timeline 11 holds WAL up to .*0000000B.history' "$T/err"
 pg_start r && wait_ms 'SELECT NOT pg_is_in_recovery()'
-is "and goes where it can" "$(restored)" "${want% quiet n11}"
+is "and goes where it can" "$(restored)" "${want% quiet n11 more}"
 pg_stop r
 
 done_testing
