@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/msg.h"
 #include "base/num.h"
 #include "http/loop.h"
@@ -281,12 +282,24 @@ dr_http_do(struct dr_http *h, struct dr_http_req *req, struct dr_err *err)
 	return rc;
 }
 
+/* While the main thread waits for input, what it began goes on. */
+static int
+wait_too(struct pollfd *p, nfds_t n, int ms)
+{
+	if (getpid() != gettid() || main_loop == NULL)
+		return poll(p, n, ms);
+	return dr_loop_poll(main_loop, p, n, ms);
+}
+
 int
 dr_http_start(struct dr_http *h, struct dr_http_req *req, struct dr_err *err)
 {
 	struct dr_loop *loop = the_loop(err);
 
-	return loop == NULL ? -1 : dr_loop_start(loop, h, req, err);
+	if (loop == NULL)
+		return -1;
+	dr_fd_poll = wait_too;
+	return dr_loop_start(loop, h, req, err);
 }
 
 void

@@ -1,5 +1,6 @@
 #include "http/loop.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -461,6 +462,36 @@ dr_loop_turn(struct dr_loop *l, uint64_t ms, int stop_fd, struct dr_err *err)
 	}
 	l->news = false;
 	return 0;
+}
+
+int
+dr_loop_poll(struct dr_loop *l, struct pollfd *p, nfds_t n, int ms)
+{
+	struct curl_waitfd w[4] = { { 0 } };
+	struct dr_err ignored = { 0 };
+	int64_t now, until, at;
+	int rc, wait;
+
+	if (l->first == NULL || l->busy > 0 || n > sizeof(w) / sizeof(w[0]) ||
+	    step(l, &ignored) == -1 || l->first == NULL)
+		return poll(p, n, ms);
+	now = dr_monotonic();
+	until = now + (ms < 0 ? 60000 : ms) * INT64_C(1000);
+	at = next_event(l, until);
+	wait = at <= now ? 0 : (int)((at - now + 999) / 1000);
+	for (nfds_t i = 0; i < n; i++) {
+		w[i].fd = p[i].fd;
+		w[i].events = p[i].events; /* the same bits */
+	}
+	if (l->c->multi_poll(l->multi, w, (unsigned)n, wait, NULL) != CURLM_OK)
+		return poll(p, n, ms);
+	/* curl does not pass on that a pipe was hung up. */
+	if ((rc = poll(p, n, 0)) != 0)
+		return rc;
+	if (ms >= 0 && dr_monotonic() >= until)
+		return 0;
+	errno = EINTR;
+	return -1;
 }
 
 int

@@ -6,6 +6,7 @@
 #ifndef DR_HTTP_LOOP_H
 #define DR_HTTP_LOOP_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,12 @@ void dr_loop_cancel(struct dr_http_req *);
  * is readable or a transfer has ended, also one that did so before.
  */
 int dr_loop_turn(struct dr_loop *, uint64_t ms, int stop_fd, struct dr_err *);
+
+/*
+ * poll(2), while transfers go on.  It comes back with EINTR whenever one of
+ * them was attended to.
+ */
+int dr_loop_poll(struct dr_loop *, struct pollfd *, nfds_t, int ms);
 
 /* The next turn shall not wait: somebody else's transfer may have ended. */
 void dr_loop_news(struct dr_loop *);

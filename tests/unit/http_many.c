@@ -1,9 +1,12 @@
 /* Several requests at once, threads, children, signals and a rate limit. */
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/msg.h"
 #include "base/num.h"
 #include "http/http.h"
@@ -132,6 +135,35 @@ given_up(void)
 		continue;
 	OK(r.err.cause == DR_OK && r.status == 200,
 	    "what prepare asks for itself goes another way");
+	dr_http_wipe(&r);
+}
+
+/* Input that is slow to come, and then ends: transfers do not wait for it. */
+static void
+while_reading(void)
+{
+	struct dr_http_req r;
+	struct ask a;
+	struct dr_err err = { 0 };
+	char buf[16];
+	int fd[2];
+	pid_t pid;
+
+	ask_set(&r, &a, "GET", "plain", "/reading/503,slow:200");
+	if (pipe(fd) == -1 || dr_http_start(h, &r, &err) == -1)
+		abort();
+	if ((pid = fork()) == 0) {
+		usleep(1200000);
+		_exit(write(fd[1], "x", 1) == 1 ? 0 : 1);
+	}
+	(void)close(fd[1]);
+	OK(!r.ended && dr_fd_read(fd[0], buf, sizeof(buf), "it", &err) == 1 &&
+	        r.ended && r.status == 200 && r.attempts == 2,
+	    "while input is waited for, transfers go on");
+	OK(dr_fd_read(fd[0], buf, sizeof(buf), "it", &err) == 0,
+	    "and its end is seen");
+	(void)close(fd[0]);
+	(void)waitpid(pid, NULL, 0);
 	dr_http_wipe(&r);
 }
 
@@ -377,6 +409,7 @@ main(void)
 	children();
 	many_at_once();
 	given_up();
+	while_reading();
 	threads();
 	dr_http_free(h);
 	httpd_stop();
