@@ -199,6 +199,7 @@ free_op(struct dr_store *store)
 		sftp_hangup(&s->conn[i]);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->mutex);
+	free(s->label);
 	free(s->host);
 	free(s->user);
 	free(s->root);
@@ -250,30 +251,79 @@ root_of(const char *path, struct dr_err *err)
 	return dr_fmt(err, "/%s", path);
 }
 
+/* A file that a parameter names, from any working directory. */
 static char *
-param(const struct dr_url *u, const char *name, struct dr_err *err)
+file_param(const struct dr_url *u, const char *name, struct dr_err *err)
 {
 	const char *value = dr_url_param(u, name);
+	char *cwd, *path;
 
-	return value == NULL ? NULL : dr_fmt(err, "%s", value);
-}
-
-/* The URL without what only says how to get there. */
-static char *
-shown(const struct sftp *s, const struct dr_url *u, struct dr_err *err)
-{
-	bool v6 = strchr(u->host, ':') != NULL;
-	struct dr_buf b = { .max = 4096 };
-
-	if (dr_buf_fmt(&b, err, "sftp://%s%s%s%s%s", u->user ? u->user : "",
-	        u->user ? "@" : "", v6 ? "[" : "", u->host,
-	        v6 ? "]" : "") == -1 ||
-	    (s->port != 22 && dr_buf_fmt(&b, err, ":%u", s->port) == -1) ||
-	    (*u->path != '\0' && dr_buf_fmt(&b, err, "/%s", u->path) == -1)) {
-		dr_buf_free(&b);
+	if (value == NULL || *value == '/')
+		return value == NULL ? NULL : dr_fmt(err, "%s", value);
+	if ((cwd = getcwd(NULL, 0)) == NULL) {
+		dr_err_sys(err, "cannot find the working directory");
 		return NULL;
 	}
-	return b.data;
+	path = dr_fmt(err, "%s/%s", cwd, value);
+	free(cwd);
+	return path;
+}
+
+/* TEXT, percent-encoded where it would mean something else. */
+static int
+readable(struct dr_buf *b, const char *text, const char *special,
+    struct dr_err *err)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+		bool plain = c > ' ' && c != 0x7f && strchr(special, c) == NULL;
+
+		if ((plain ? dr_buf_add(b, text, 1, err)
+		           : dr_buf_fmt(b, err, "%%%02X", c)) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The store's name, so that it can be opened again. */
+static int
+name_it(struct sftp *s, const struct dr_url *u, struct dr_err *err)
+{
+	const struct {
+		const char *name, *value;
+	} param[] = { { "identity", s->identity },
+		{ "known_hosts", s->known_hosts },
+		{ "fsync", s->need_fsync ? NULL : "no" } };
+	bool v6 = strchr(u->host, ':') != NULL;
+	struct dr_buf b = { .max = 8192 };
+	char sep = '?';
+
+	if (dr_buf_str(&b, "sftp://", err) == -1 ||
+	    (u->user != NULL &&
+	        (readable(&b, u->user, "@:/%?&#\"'\\", err) == -1 ||
+	            dr_buf_str(&b, "@", err) == -1)) ||
+	    dr_buf_fmt(&b, err, "%s%s%s", v6 ? "[" : "", u->host,
+	        v6 ? "]" : "") == -1 ||
+	    (s->port != 22 && dr_buf_fmt(&b, err, ":%u", s->port) == -1) ||
+	    (*u->path != '\0' &&
+	        (dr_buf_str(&b, "/", err) == -1 ||
+	            readable(&b, u->path, "%?&#\"'\\", err) == -1)) ||
+	    (s->label = dr_fmt(err, "%s", b.data)) == NULL)
+		goto fail;
+	for (size_t i = 0; i < sizeof(param) / sizeof(param[0]); i++) {
+		if (param[i].value == NULL)
+			continue;
+		if (dr_buf_fmt(&b, err, "%c%s=", sep, param[i].name) == -1 ||
+		    readable(&b, param[i].value, "%?&#\"'\\", err) == -1)
+			goto fail;
+		sep = '&';
+	}
+	s->store.url = b.data;
+	return 0;
+
+fail:
+	dr_buf_free(&b);
+	return -1;
 }
 
 struct dr_store *
@@ -317,15 +367,13 @@ dr_store_sftp(const struct dr_url *u, const struct dr_store_opts *o,
 		s->conn[i].store = s;
 		s->conn[i].fd = -1;
 	}
-	s->identity = param(u, "identity", err);
-	s->known_hosts = param(u, "known_hosts", err);
+	s->identity = file_param(u, "identity", err);
+	s->known_hosts = file_param(u, "known_hosts", err);
 	s->host = dr_fmt(err, "%s", u->host);
 	s->user = u->user != NULL ? dr_fmt(err, "%s", u->user) : whoami(err);
 	s->root = root_of(u->path, err);
-	s->store.url = shown(s, u, err);
 	if (err->cause != 0 || s->host == NULL || s->user == NULL ||
-	    s->root == NULL || s->store.url == NULL) {
-		free(s->store.url);
+	    s->root == NULL || name_it(s, u, err) == -1) {
 		free_op(&s->store);
 		return NULL;
 	}

@@ -204,19 +204,17 @@ root(struct sftp_conn *c, struct dr_err *err)
 		    LIBSSH2_SFTP_S_ISDIR(st.permissions))
 			return 0;
 		return dr_err_set(err, DR_EFAIL,
-		    "store \"%s\" is not a directory", s->store.url);
+		    "store \"%s\" is not a directory", s->label);
 	case SFTP_NOENT:
 		dr_err_set(err, DR_EFAIL,
-		    "cannot open store \"%s\": no such directory",
-		    s->store.url);
+		    "cannot open store \"%s\": no such directory", s->label);
 		return dr_err_hint(err,
 		    "is it mounted there?  A new store is made by hand: mkdir "
 		    "\"%s\" on %s",
 		    s->root, s->host);
 	case SFTP_DENIED:
 		return dr_err_set(err, DR_EFAIL,
-		    "cannot open store \"%s\": permission denied",
-		    s->store.url);
+		    "cannot open store \"%s\": permission denied", s->label);
 	case SFTP_LOST:
 		*err = c->why;
 		return -1;
@@ -230,7 +228,7 @@ root(struct sftp_conn *c, struct dr_err *err)
 		break;
 	}
 	return dr_err_set(err, DR_EFAIL,
-	    "cannot open store \"%s\": the server refuses it", s->store.url);
+	    "cannot open store \"%s\": the server refuses it", s->label);
 }
 
 int

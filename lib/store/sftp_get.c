@@ -91,7 +91,7 @@ sftp_get(struct dr_store *store, const char *name, struct dr_err *err)
 	if (rc == -1)
 		return NULL;
 	if (rc == 0) {
-		dr_err_set(err, DR_EDATA, "\"%s/%s\" is missing", store->url,
+		dr_err_set(err, DR_EDATA, "\"%s/%s\" is missing", s->label,
 		    name);
 		return NULL;
 	}

@@ -66,6 +66,7 @@ struct sftp_file {
 
 struct sftp {
 	struct dr_store store;
+	char *label;              /* the URL without "?...", for messages */
 	char *host, *user, *root; /* ROOT: "/backup", or "." or "x" of home */
 	char *identity, *known_hosts; /* from the URL, or NULL */
 	uint16_t port;

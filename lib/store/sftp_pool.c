@@ -180,8 +180,8 @@ sftp_fail(const struct sftp *s, enum sftp_rc rc, const char *what,
 	switch (rc) {
 	case SFTP_FATAL:
 	case SFTP_LOST:
-		return dr_err_wrap(err, "cannot %s \"%s/%s\"", what,
-		    s->store.url, name);
+		return dr_err_wrap(err, "cannot %s \"%s/%s\"", what, s->label,
+		    name);
 	case SFTP_NOENT:
 		why = "no such file or directory";
 		break;
@@ -208,7 +208,7 @@ sftp_fail(const struct sftp *s, enum sftp_rc rc, const char *what,
 		break;
 	}
 	dr_err_set(err, rc == SFTP_EOF ? DR_EDATA : DR_EFAIL,
-	    "cannot %s \"%s/%s\": %s", what, s->store.url, name, why);
+	    "cannot %s \"%s/%s\": %s", what, s->label, name, why);
 	if (rc == SFTP_REFUSED)
 		dr_err_hint(err,
 		    "sftp has no words for most reasons: a full disk, a quota, "

@@ -219,7 +219,7 @@ put_finish(struct dr_sink *sink, struct dr_err *err)
 		dr_err_set(err, DR_EFAIL,
 		    "cannot create \"%s/%s\": the server has no "
 		    "fsync@openssh.com, so nothing can be promised of it",
-		    p->s->store.url, p->name);
+		    p->s->label, p->name);
 		return dr_err_hint(err,
 		    "?fsync=no after the store's URL goes without");
 	}

@@ -185,6 +185,16 @@ match "is told" 'the agent, which does not answer' err
 unset SSH_AUTH_SOCK SSH_AGENT_PID
 mv "$HOME/.ssh/elsewhere" "$HOME/.ssh/id_ed25519"
 
+# Whoever opens it again, from anywhere, has all that is needed for it.
+known host >hosts
+small
+cd keys || exit 1
+status 0 "files named from where one is" dr-push --plain --json \
+    "$url?identity=user&known_hosts=../hosts&fsync=yes" <../small
+cd ..
+match "are part of the store's name" \
+    "\"$url\?identity=$T/keys/user&known_hosts=$T/keys/../hosts\"" out
+
 # --- what cannot be ---------------------------------------------------------------------------
 status 2 "a parameter that is not known" dr-list "$url?colour=red"
 status 2 "a password in the URL" dr-list "sftp://me:secret@127.0.0.1/x"
