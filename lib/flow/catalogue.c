@@ -1,10 +1,8 @@
 #include "flow/catalogue.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/hash.h"
@@ -176,10 +174,68 @@ bind(const json_t *m, const char *set, const char *id, const char *name,
 	return 0;
 }
 
+/* The manifest's file is DATA: is it one, and this backup's? */
+static void
+accept(const char *set, const char *name, const char *data, size_t len,
+    struct dr_backup *b)
+{
+	if (dr_sha256_hex(data, len, b->sha256, &b->bad) == -1)
+		return;
+	if (len == 0 || data[len - 1] != '\n')
+		dr_err_set(&b->bad, DR_EDATA,
+		    "\"%s\" does not end with a newline", name);
+	else
+		b->manifest = dr_manifest_parse(data, len, name, &b->bad);
+	if (b->manifest != NULL && bind(b->manifest, set, b->id, name,
+	                               b->signer, b->sha256, &b->bad) == -1) {
+		json_decref(b->manifest);
+		b->manifest = NULL;
+	}
+}
+
+/*
+ * The manifest of B beneath what is current: the newest that is signed, or
+ * with SHA256 just that one.  1, 0 there is none, -1 only when the store
+ * cannot be read.
+ */
+static int
+read_beneath(struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *o, const char *sha256, struct dr_backup *b,
+    struct dr_err *err)
+{
+	char *name, *data, *sig;
+	size_t len, sig_len;
+	struct dr_backup was = *b;
+	int rc;
+
+	if ((name = dr_snap_name(set, b->id, ".json", err)) == NULL)
+		return -1;
+	rc = dr_through_signed(store, name, DR_MANIFEST_LINE_MAX + 1, o->keys,
+	    sha256, &data, &len, &sig, &sig_len, b->signer, b->note, err);
+	if (rc == 1) {
+		dr_err_clear(&b->bad);
+		b->manifest = NULL;
+		accept(set, name, data, len, b);
+		free(data);
+		free(sig);
+		if (b->manifest == NULL)
+			rc = 0;
+		else {
+			json_decref(was.manifest);
+			if (!o->quiet && b->note[0] != '\0')
+				dr_warn("%s", b->note);
+		}
+	}
+	if (rc != 1)
+		*b = was;
+	free(name);
+	return rc;
+}
+
 /* -1 only when the store cannot be read; what is wrong goes to b->bad. */
 static int
 read_one(struct dr_store *store, const char *set,
-    const struct dr_verify_keys *keys, struct dr_backup *b, struct dr_err *err)
+    const struct dr_catalogue_opts *o, struct dr_backup *b, struct dr_err *err)
 {
 	char *name, *data = NULL, *sig = NULL;
 	size_t len, sig_len;
@@ -187,26 +243,18 @@ read_one(struct dr_store *store, const char *set,
 
 	if ((name = dr_snap_name(set, b->id, ".json", err)) == NULL)
 		return -1;
-	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, keys, &data,
-	    &len, &sig, &sig_len, b->signer, &b->bad);
+	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, o->keys,
+	    &data, &len, &sig, &sig_len, b->signer, &b->bad);
 	if (rc == 0) /* since it was listed */
 		dr_err_set(&b->bad, DR_EDATA, "\"%s\" is gone", name);
-	if (rc == 1 && dr_sha256_hex(data, len, b->sha256, &b->bad) == 0) {
-		if (len == 0 || data[len - 1] != '\n')
-			dr_err_set(&b->bad, DR_EDATA,
-			    "\"%s\" does not end with a newline", name);
-		else
-			b->manifest =
-			    dr_manifest_parse(data, len, name, &b->bad);
-	}
-	if (b->manifest != NULL && bind(b->manifest, set, b->id, name,
-	                               b->signer, b->sha256, &b->bad) == -1) {
-		json_decref(b->manifest);
-		b->manifest = NULL;
-	}
+	if (rc == 1)
+		accept(set, name, data, len, b);
 	free(data);
 	free(sig);
 	free(name);
+	if (b->manifest == NULL && b->bad.cause == DR_EDATA &&
+	    o->keys != NULL && read_beneath(store, set, o, NULL, b, err) == -1)
+		return -1;
 	if (b->bad.cause == DR_ESTOP || b->bad.cause == DR_ERETRY) {
 		*err = b->bad;
 		return -1;
@@ -282,6 +330,107 @@ by_start(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
+static int
+add_backup(struct dr_backups *all, const char *id, struct dr_err *err)
+{
+	struct dr_backup *v = reallocarray(all->v, all->n + 1, sizeof(*v));
+
+	if (v == NULL)
+		return dr_err_sys(err, "cannot list the backups");
+	all->v = v;
+	memset(&v[all->n], 0, sizeof(*v));
+	if ((v[all->n].id = dr_fmt(err, "%s", id)) == NULL)
+		return -1;
+	all->n++;
+	return 0;
+}
+
+/* 1: it is there now, at *AT, and was not before; 0; -1. */
+static int
+seek(struct dr_store *store, const char *set, const struct dr_catalogue_opts *o,
+    const char *id, const char *sha256, struct dr_backups *all, size_t *at,
+    struct dr_err *err)
+{
+	struct dr_backup one = { .id = NULL };
+	int rc;
+
+	for (*at = 0; *at < all->n && strcmp(all->v[*at].id, id) != 0;)
+		++*at;
+	if (*at < all->n) {
+		if (all->v[*at].manifest != NULL &&
+		    strcmp(all->v[*at].sha256, sha256) == 0)
+			return 0;
+		return read_beneath(store, set, o, sha256, &all->v[*at], err);
+	}
+	if ((one.id = dr_fmt(err, "%s", id)) == NULL)
+		return -1;
+	rc = read_beneath(store, set, o, sha256, &one, err);
+	free(one.id);
+	if (rc != 1)
+		return rc;
+	if (add_backup(all, id, err) == -1) {
+		json_decref(one.manifest);
+		return -1;
+	}
+	one.id = all->v[*at].id;
+	all->v[*at] = one;
+	return 1;
+}
+
+/* What FROM names as its predecessor, and so on while something is found. */
+static int
+seek_before(struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *o, size_t from, struct dr_backups *all,
+    struct dr_err *err)
+{
+	char id[DR_ID_LEN], sha256[DR_SHA256_HEX];
+	const char *has, *hash;
+	int rc = 1;
+
+	while (rc == 1 && all->v[from].manifest != NULL) {
+		has = dr_manifest_str(all->v[from].manifest, "previous.id");
+		hash =
+		    dr_manifest_str(all->v[from].manifest, "previous.sha256");
+		if (has == NULL || hash == NULL || !dr_id_ok(has) ||
+		    strlen(hash) != DR_SHA256_HEX - 1)
+			return 0;
+		(void)snprintf(id, sizeof(id), "%s", has);
+		(void)snprintf(sha256, sizeof(sha256), "%s", hash);
+		rc = seek(store, set, o, id, sha256, all, &from, err);
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+/* The one that is wanted is not listed: the newest that is signed. */
+static int
+seek_only(struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *o, struct dr_backups *all,
+    struct dr_err *err)
+{
+	int rc;
+
+	if (add_backup(all, o->only, err) == -1)
+		return -1;
+	if ((rc = read_beneath(store, set, o, NULL, all->v, err)) == 0)
+		dr_backups_free(all);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+dr_catalogue_seek(struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *o, const char *id, const char *sha256,
+    struct dr_backups *all, struct dr_err *err)
+{
+	size_t at;
+	int rc = seek(store, set, o, id, sha256, all, &at, err);
+
+	if (rc == 1)
+		rc = seek_before(store, set, o, at, all, err);
+	if (rc != -1)
+		qsort(all->v, all->n, sizeof(*all->v), by_start);
+	return rc == -1 ? -1 : 0;
+}
+
 int
 dr_catalogue_read(struct dr_store *store, const char *set,
     const struct dr_catalogue_opts *o, struct dr_backups *out,
@@ -308,7 +457,7 @@ dr_catalogue_read(struct dr_store *store, const char *set,
 			continue;
 		b = &out->v[out->n++];
 		if ((b->id = dr_fmt(err, "%s", g.ids.v[i])) == NULL ||
-		    read_one(store, set, o->keys, b, err) == -1)
+		    read_one(store, set, o, b, err) == -1)
 			goto out;
 		for (j = 0; j < g.pruned.n; j++)
 			if (strcmp(g.pruned.v[j], b->id) == 0 &&
@@ -316,6 +465,13 @@ dr_catalogue_read(struct dr_store *store, const char *set,
 			        err) == -1)
 				goto out;
 	}
+	if (o->only != NULL && out->n == 0 &&
+	    seek_only(store, set, o, out, err) == -1)
+		goto out;
+	/* Those that are added at the end have been followed already. */
+	for (i = o->only == NULL ? out->n : 0; i-- > 0;)
+		if (seek_before(store, set, o, i, out, err) == -1)
+			goto out;
 	qsort(out->v, out->n, sizeof(*out->v), by_start);
 	rc = 0;
 
@@ -342,144 +498,9 @@ dr_backups_free(struct dr_backups *b)
 	b->n = 0;
 }
 
-static const struct dr_backup *
-latest(const struct dr_backups *all, struct dr_err *err)
-{
-	size_t i;
-
-	for (i = all->n; i-- > 0;) {
-		if (all->v[i].pruned)
-			continue;
-		if (all->v[i].manifest != NULL)
-			return &all->v[i];
-		if (all->v[i].bad.cause != DR_EDATA) {
-			/* It may be whole: this is not the time to take
-			 * another for it. */
-			*err = all->v[i].bad;
-			return NULL;
-		}
-		dr_warn("passing over backup %s: %s", all->v[i].id,
-		    all->v[i].bad.msg);
-	}
-	dr_err_set(err, DR_EFAIL, "there is no backup%s",
-	    all->n > 0 ? " that can be trusted" : "");
-	return NULL;
-}
-
-const struct dr_backup *
-dr_backups_find(const struct dr_backups *all, const char *id,
-    struct dr_err *err)
-{
-	const struct dr_backup *found = NULL;
-	size_t i;
-
-	if (id == NULL || strcmp(id, "latest") == 0)
-		return latest(all, err);
-	for (i = 0; i < all->n; i++) {
-		if (*id == '\0' || strncmp(all->v[i].id, id, strlen(id)) != 0)
-			continue;
-		if (found != NULL) {
-			dr_err_set(err, DR_EUSAGE, "\"%s\" may be %s or %s", id,
-			    found->id, all->v[i].id);
-			return NULL;
-		}
-		found = &all->v[i];
-	}
-	if (found == NULL)
-		dr_err_set(err, DR_EFAIL, "there is no backup \"%s\"", id);
-	else if (found->manifest == NULL) {
-		*err = found->bad;
-		found = NULL;
-	}
-	return found;
-}
-
-struct dr_verify_keys *
-dr_trust_load(const char *file, const char *state, struct dr_err *err)
-{
-	struct dr_verify_keys *keys;
-	char *path;
-
-	if (file != NULL)
-		return dr_verify_keys_load(file, err);
-	if ((path = dr_fmt(err, "%s/sign.key.pub", state)) == NULL)
-		return NULL;
-	if (access(path, F_OK) == -1 && errno == ENOENT) {
-		dr_err_set(err, DR_EUSAGE, "no key to verify with");
-		dr_err_hint(err,
-		    "give the signer's public key with -K FILE (no \"%s\"), "
-		    "or --no-signature",
-		    path);
-		free(path);
-		return NULL;
-	}
-	keys = dr_verify_keys_load(path, err);
-	free(path);
-	return keys;
-}
-
-struct dr_blob *
-dr_backup_body(struct dr_store *store, const char *set,
-    const struct dr_backup *b, struct dr_err *err)
-{
-	const char *name = dr_manifest_str(b->manifest, "object.name");
-	int64_t size = dr_manifest_int(b->manifest, "object.size", -1);
-	struct dr_blob *blob;
-
-	if (name == NULL || size < 0 || !dr_body_name_ok(set, name)) {
-		dr_err_set(err, DR_EDATA, "backup %s names no body", b->id);
-		return NULL;
-	}
-	if (b->pruned) {
-		dr_err_set(err, DR_EFAIL, "backup %s was pruned", b->id);
-		return NULL;
-	}
-	if ((blob = dr_store_get(store, name, err)) == NULL) {
-		dr_err_wrap(err, "backup %s", b->id);
-		return NULL;
-	}
-	if (blob->size != (uint64_t)size) {
-		dr_err_set(err, DR_EDATA,
-		    "backup %s: \"%s\" has %llu bytes, its manifest says %lld",
-		    b->id, name, (unsigned long long)blob->size,
-		    (long long)size);
-		dr_blob_free(blob);
-		return NULL;
-	}
-	return blob;
-}
-
 char *
 dr_snap_name(const char *set, const char *id, const char *suffix,
     struct dr_err *err)
 {
 	return dr_fmt(err, "%s/snap/%s%s", set, id, suffix);
-}
-
-int
-dr_backup_files(struct dr_store *store, const char *set,
-    const struct dr_backup *b, char **manifest, size_t *len, char **minisig,
-    size_t *sig_len, struct dr_err *err)
-{
-	char *name = dr_snap_name(set, b->id, ".json", err);
-	char hex[DR_SHA256_HEX], signer[DR_KEYID_HEX];
-	int rc;
-
-	if (name == NULL)
-		return -1;
-	rc = dr_signed_read(store, name, DR_MANIFEST_LINE_MAX + 1, NULL,
-	    manifest, len, minisig, sig_len, signer, err);
-	if (rc == 1 && dr_sha256_hex(*manifest, *len, hex, err) == 0 &&
-	    strcmp(hex, b->sha256) == 0) {
-		free(name);
-		return 0;
-	}
-	dr_err_set(err, DR_EDATA, "\"%s\" changed while it was read", name);
-	if (rc == 1) {
-		free(*manifest);
-		free(*minisig);
-		*manifest = *minisig = NULL;
-	}
-	free(name);
-	return -1;
 }

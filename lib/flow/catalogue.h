@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "crypt/minisign.h"
+#include "flow/through.h"
 #include "store/store.h"
 
 struct dr_backup {
@@ -22,6 +23,7 @@ struct dr_backup {
 	char signer[DR_KEYID_HEX]; /* "" with no_signature */
 	bool pruned;               /* a valid <id>.pruned.json lies beside it */
 	struct dr_err bad;         /* why manifest is NULL */
+	char note[DR_NOTE_MAX];    /* what was done to it in the store, or "" */
 };
 
 struct dr_backups {
@@ -32,6 +34,7 @@ struct dr_backups {
 struct dr_catalogue_opts {
 	const struct dr_verify_keys *keys; /* NULL: signatures not looked at */
 	const char *only; /* the whole id of the one to read; NULL: all */
+	bool quiet;       /* no warnings of notes: the caller tells of them */
 };
 
 /*
@@ -46,11 +49,21 @@ int dr_signed_read(struct dr_store *, const char *name, size_t max,
 
 /*
  * All of SET's manifests.  Damaged or untrusted ones are listed with .bad
- * set; only a store that cannot be read is an error.
+ * set; only a store that cannot be read is an error.  Where a store keeps
+ * versions, a manifest that was overwritten or deleted is found beneath, as
+ * long as a later one names it; .note says so.
  */
 int dr_catalogue_read(struct dr_store *, const char *set,
     const struct dr_catalogue_opts *, struct dr_backups *, struct dr_err *);
 void dr_backups_free(struct dr_backups *);
+
+/*
+ * Look for the manifest of ID with that hash, and for those before it, which
+ * the store does not list: added to BACKUPS where they lie beneath.
+ */
+int dr_catalogue_seek(struct dr_store *, const char *set,
+    const struct dr_catalogue_opts *, const char *id, const char *sha256,
+    struct dr_backups *, struct dr_err *);
 
 /*
  * One manifest by ID, a unique prefix, or "latest" (NULL is latest): the
@@ -67,9 +80,13 @@ dr_backups_find(const struct dr_backups *, const char *id, struct dr_err *);
 struct dr_verify_keys *
 dr_trust_load(const char *file, const char *state, struct dr_err *);
 
-/* The backup's body, opened in the store; size checked with the manifest. */
+/*
+ * The backup's body, opened in the store; size checked with the manifest.
+ * One that was overwritten or deleted is seen through: NOTE then says so, or,
+ * where that is NULL, a warning does.
+ */
 struct dr_blob *dr_backup_body(struct dr_store *, const char *set,
-    const struct dr_backup *, struct dr_err *);
+    const struct dr_backup *, char note[DR_NOTE_MAX], struct dr_err *);
 
 /*
  * The manifest's file as it lies in the store, and its signature's (*MINISIG
@@ -77,8 +94,8 @@ struct dr_blob *dr_backup_body(struct dr_store *, const char *set,
  * frees both.  DR_EDATA when the bytes are no longer those of B.
  */
 int dr_backup_files(struct dr_store *, const char *set,
-    const struct dr_backup *, char **manifest, size_t *len, char **minisig,
-    size_t *sig_len, struct dr_err *);
+    const struct dr_verify_keys *, const struct dr_backup *, char **manifest,
+    size_t *len, char **minisig, size_t *sig_len, struct dr_err *);
 
 /* When it started, microseconds; by its id where the manifest is bad. */
 int64_t dr_backup_started(const struct dr_backup *);

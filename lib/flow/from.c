@@ -76,7 +76,7 @@ open_in(const struct dr_from_opts *o, const char *url,
 		return NULL;
 	if (dr_catalogue_read(store, o->set, &co, &all, err) == -1 ||
 	    (b = dr_backups_find(&all, o->id, err)) == NULL ||
-	    (blob = dr_backup_body(store, o->set, b, err)) == NULL)
+	    (blob = dr_backup_body(store, o->set, b, NULL, err)) == NULL)
 		goto out;
 	body = dr_body_object(blob, b->manifest,
 	    dr_manifest_str(b->manifest, "object.name"), err);

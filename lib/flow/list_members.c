@@ -250,7 +250,7 @@ open_in(const struct dr_list_opts *o, struct dr_store *store,
 
 	if (dr_catalogue_read(store, o->set, &co, &all, err) == 0 &&
 	    (b = dr_backups_find(&all, o->id, err)) != NULL &&
-	    (blob = dr_backup_body(store, o->set, b, err)) != NULL &&
+	    (blob = dr_backup_body(store, o->set, b, NULL, err)) != NULL &&
 	    (body = dr_body_object(blob, b->manifest, b->id, err)) == NULL)
 		dr_blob_free(blob);
 	dr_backups_free(&all);

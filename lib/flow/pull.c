@@ -50,12 +50,12 @@ find_in(const struct dr_pull_opts *o, const char *url,
 	}
 	if (dr_catalogue_read(f->store, o->set, &co, &f->all, err) == -1 ||
 	    (f->backup = dr_backups_find(&f->all, o->id, err)) == NULL ||
-	    dr_backup_files(f->store, o->set, f->backup, &f->text, &f->len,
-	        &f->minisig, &f->sig_len, err) == -1)
+	    dr_backup_files(f->store, o->set, keys, f->backup, &f->text,
+	        &f->len, &f->minisig, &f->sig_len, err) == -1)
 		return -1;
 	if (o->manifest)
 		return 0;
-	f->body = dr_backup_body(f->store, o->set, f->backup, err);
+	f->body = dr_backup_body(f->store, o->set, f->backup, NULL, err);
 	return f->body == NULL ? -1 : 0;
 }
 

@@ -30,6 +30,9 @@ dr_verify_tell(struct dr_verify *v, const struct dr_finding *f,
 	case DR_VERDICT_OLD:
 		v->sum->old++;
 		break;
+	case DR_VERDICT_COVERED:
+		v->sum->covered++;
+		break;
 	case DR_VERDICT_OK:
 	case DR_VERDICT_PRUNED:
 		v->sum->ok++;
@@ -99,13 +102,14 @@ one_backup(struct dr_verify *v, struct dr_store *store, const char *set,
 		.signer = b->signer,
 		.manifest = b->manifest };
 	struct dr_err why = b->bad;
+	char note[2 * DR_NOTE_MAX + 4], beneath[DR_NOTE_MAX] = "";
 	struct dr_body *body = NULL;
 	struct dr_blob *blob;
 
 	v->sum->backups++;
 	if (b->manifest == NULL || b->pruned)
 		goto told;
-	if ((blob = dr_backup_body(store, set, b, &why)) == NULL)
+	if ((blob = dr_backup_body(store, set, b, beneath, &why)) == NULL)
 		goto told;
 	body = dr_body_object(blob, b->manifest,
 	    dr_manifest_str(b->manifest, "object.name"), &why);
@@ -127,6 +131,13 @@ told:
 		f.verdict = verdict(&why);
 		f.text = why.msg;
 		f.hint = why.hint;
+	} else if (b->note[0] != '\0' || beneath[0] != '\0') {
+		f.verdict = DR_VERDICT_COVERED;
+		(void)snprintf(note, sizeof(note), "%s%s%s", b->note,
+		    b->note[0] != '\0' && beneath[0] != '\0' ? "; " : "",
+		    beneath);
+		f.text = note;
+		f.hint = "it can be restored; find out who may delete there";
 	} else if (b->pruned) {
 		f.verdict = DR_VERDICT_PRUNED;
 	}
@@ -189,12 +200,50 @@ age(struct dr_verify *v, const char *set, const struct dr_backup *newest,
 	return dr_verify_tell(v, &f, err);
 }
 
+struct heads {
+	struct dr_verify *v;
+	struct dr_store *store;
+	const struct dr_catalogue_opts *co;
+	struct dr_backups *all;
+};
+
+static int
+seek_head(void *arg, const struct dr_seen_at *at, struct dr_err *err)
+{
+	struct heads *h = arg;
+	struct dr_heads before = { .n = 0 };
+
+	if (dr_seen_heads(at, &before, err) == -1)
+		return -1;
+	for (size_t i = 0; i < before.n; i++)
+		if (dr_catalogue_seek(h->store, at->set, h->co, before.v[i].id,
+		        before.v[i].sha256, h->all, err) == -1)
+			return -1;
+	return 0;
+}
+
+/* The newest that were seen here earlier may lie beneath, too. */
+static int
+seek_heads(struct dr_verify *v, struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *co, struct dr_backups *all,
+    struct dr_err *err)
+{
+	const struct dr_seen_at at = { .state = v->o->from->state,
+		.url = v->store,
+		.set = set };
+	struct heads h = { v, store, co, all };
+
+	return v->o->from->no_signature
+	           ? 0
+	           : dr_seen_each_heads(&at, seek_head, &h, err);
+}
+
 static int
 one_set(struct dr_verify *v, struct dr_store *store, const char *set,
     struct dr_err *err)
 {
 	const struct dr_from_opts *from = v->o->from;
-	struct dr_catalogue_opts co = { NULL };
+	struct dr_catalogue_opts co = { .quiet = true };
 	struct dr_verify_keys *keys = NULL;
 	struct dr_backups all = { NULL, 0 };
 	const struct dr_backup *one, *newest = NULL;
@@ -206,6 +255,7 @@ one_set(struct dr_verify *v, struct dr_store *store, const char *set,
 		return -1;
 	co.keys = keys;
 	if (dr_catalogue_read(store, set, &co, &all, err) == -1 ||
+	    seek_heads(v, store, set, &co, &all, err) == -1 ||
 	    choose(&all, from->id, &one, &n, err) == -1)
 		goto out;
 	if (all.n == 0 || (from->id != NULL && n == 0)) {
@@ -226,7 +276,7 @@ one_set(struct dr_verify *v, struct dr_store *store, const char *set,
 			continue;
 		if (one_backup(v, store, set, b, &was, err) == -1)
 			goto out;
-		if (was == DR_VERDICT_OK &&
+		if ((was == DR_VERDICT_OK || was == DR_VERDICT_COVERED) &&
 		    dr_manifest_bool(b->manifest, "complete", true))
 			newest = b;
 	}
@@ -417,6 +467,11 @@ dr_verify_all(const struct dr_verify_opts *o, dr_verify_fn *fn, void *arg,
 	if (sum->unknown > 0)
 		return dr_err_set(err, DR_EPARTIAL,
 		    "not everything could be looked at");
+	if (sum->covered > 0)
+		return dr_err_set(err, DR_EPARTIAL,
+		    "%llu overwritten or deleted in the store, and whole "
+		    "beneath: all can be restored",
+		    (unsigned long long)sum->covered);
 	if (sum->old > 0)
 		return dr_err_set(err, DR_EPARTIAL,
 		    "the newest is older than it may be");

@@ -28,6 +28,7 @@ enum dr_verdict {
 	DR_VERDICT_REMARK,  /* nothing wrong, but worth saying */
 	DR_VERDICT_UNKNOWN, /* could not be looked at */
 	DR_VERDICT_OLD,     /* the newest is older than it may be */
+	DR_VERDICT_COVERED, /* overwritten or deleted, and whole beneath */
 	DR_VERDICT_BAD,     /* damaged, missing, forged */
 };
 
@@ -48,14 +49,14 @@ struct dr_finding {
 typedef int dr_verify_fn(void *, const struct dr_finding *, struct dr_err *);
 
 struct dr_verify_sum {
-	uint64_t backups, ok, bad, unknown, old, bytes;
+	uint64_t backups, ok, bad, unknown, old, covered, bytes;
 	uint64_t wal; /* objects of it read */
 };
 
 /*
  * Verify what FROM names and tell of everything found.  Returns -1 when
  * anything was BAD (DR_EDATA), else a store was away (DR_ERETRY), else
- * something was UNKNOWN or OLD (DR_EPARTIAL), or looking failed.
+ * something was UNKNOWN, OLD or COVERED (DR_EPARTIAL), or looking failed.
  */
 int dr_verify_all(const struct dr_verify_opts *, dr_verify_fn *, void *arg,
     struct dr_verify_sum *, struct dr_err *);

@@ -14,6 +14,7 @@ static const char *const words[] = {
 	[DR_VERDICT_REMARK] = "remark",
 	[DR_VERDICT_UNKNOWN] = "unknown",
 	[DR_VERDICT_OLD] = "old",
+	[DR_VERDICT_COVERED] = "covered",
 	[DR_VERDICT_BAD] = "damaged",
 };
 

@@ -6,6 +6,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/tty.h"
+#include "flow/through.h"
 #include "flow/verify_int.h"
 #include "flow/walobj.h"
 #include "manifest/manifest.h"
@@ -115,7 +116,7 @@ open_it(struct dr_verify_wal *w, struct dr_blob *blob, const char *object,
 /* Its bytes are those a ledger names; with --deep they open. */
 static int
 look(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
-    struct dr_err *err)
+    char note[DR_NOTE_MAX], struct dr_err *err)
 {
 	bool deep = w->v->o->deep && w->v->o->ids != NULL;
 	char hex[DR_SHA256_HEX];
@@ -124,7 +125,11 @@ look(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
 
 	if (!e->vouched && !deep)
 		return 0;
-	if ((blob = dr_store_get(w->store, object, err)) == NULL)
+	dr_hex(e->sha256, sizeof(e->sha256), hex);
+	blob = e->vouched
+	           ? dr_through_get(w->store, object, e->size, hex, note, err)
+	           : dr_store_get(w->store, object, err);
+	if (blob == NULL)
 		return -1;
 	w->v->sum->bytes += blob->size;
 	w->v->sum->wal++;
@@ -157,6 +162,7 @@ static int
 judge(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
     struct dr_err *err)
 {
+	char note[DR_NOTE_MAX] = "";
 	struct dr_err why = { 0 };
 
 	if (!e->listed) {
@@ -165,7 +171,7 @@ judge(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
 			return 0;
 		return tell_of(w, object, DR_VERDICT_BAD, "it is missing", err);
 	}
-	if (look(w, e, object, &why) == -1) {
+	if (look(w, e, object, note, &why) == -1) {
 		if (why.cause == DR_ESTOP || why.cause == DR_EUSAGE) {
 			*err = why;
 			return -1;
@@ -174,6 +180,9 @@ judge(struct dr_verify_wal *w, const struct dr_wal_entry *e, const char *object,
 		    why.cause == DR_EDATA ? DR_VERDICT_BAD : DR_VERDICT_UNKNOWN,
 		    why.msg, err);
 	}
+	if (note[0] != '\0')
+		return dr_verify_wal_tell(w, "wal", DR_VERDICT_COVERED, note,
+		    NULL, err);
 	if (e->vouched || w->keys == NULL)
 		return 0;
 	if (w->v->o->deep && w->v->o->ids != NULL)
@@ -273,6 +282,10 @@ one_system(void *arg, uint64_t system_id, struct dr_err *err)
 	        ledger_fault, &w, &w.cat, err) == -1)
 		return -1;
 	if (dr_verify_wal_met(&w, err) == -1)
+		goto out;
+	if (w.cat.covered > 0 &&
+	    dr_verify_wal_tell(&w, "ledger", DR_VERDICT_COVERED, w.cat.note,
+	        NULL, err) == -1)
 		goto out;
 	if (w.v->o->deep && w.v->o->ids == NULL && w.cat.entries > 0 &&
 	    dr_verify_wal_tell(&w, "wal", DR_VERDICT_UNKNOWN,

@@ -414,9 +414,9 @@ believe(struct dr_walcat_run *r, size_t listed, const char *name,
 	return 0;
 }
 
-static int
-read_ledger(struct dr_walcat_run *r, size_t listed, const char *name,
-    struct dr_err *err)
+int
+dr_walcat_ledger(struct dr_walcat_run *r, size_t listed, const char *name,
+    const char *hash, struct dr_err *err)
 {
 	char *text = NULL, *sig = NULL, signer[DR_KEYID_HEX];
 	char sha256[DR_SHA256_HEX];
@@ -424,12 +424,23 @@ read_ledger(struct dr_walcat_run *r, size_t listed, const char *name,
 	struct dr_ledger l = { .n = 0 };
 	size_t len, sig_len;
 	const char *wrong;
-	int rc;
+	int rc = 0;
 
-	rc = dr_signed_read(r->store, name, DR_LEDGER_MAX, r->keys, &text, &len,
-	    &sig, &sig_len, signer, &why);
-	if (rc == 0)
-		dr_err_set(&why, DR_EDATA, "\"%s\" is gone", name);
+	if (hash == NULL) {
+		rc = dr_signed_read(r->store, name, DR_LEDGER_MAX, r->keys,
+		    &text, &len, &sig, &sig_len, signer, &why);
+		if (rc == 0)
+			dr_err_set(&why, DR_EDATA, "\"%s\" is gone", name);
+	}
+	if (rc != 1 && r->keys != NULL &&
+	    (hash != NULL || why.cause == DR_EDATA)) {
+		rc = dr_walcat_ledger_beneath(r, name, hash, &text, &len,
+		    signer, err);
+		if (rc == -1 || (rc == 0 && hash != NULL))
+			return rc;
+		if (rc == 1)
+			dr_err_clear(&why);
+	}
 	if (rc == 1 && dr_ledger_parse(text, len, name, &l, &why) == 0 &&
 	    (wrong = misplaced(r, &l, name, signer)) != NULL)
 		dr_err_set(&why, DR_EDATA, "\"%s\" %s", name, wrong);
@@ -439,8 +450,9 @@ read_ledger(struct dr_walcat_run *r, size_t listed, const char *name,
 		rc = -1;
 	} else if (why.cause == DR_EDATA)
 		rc = dr_walcat_fault(r, err, "%s", why.msg);
-	else if ((rc = dr_sha256_hex(text, len, sha256, err)) == 0)
-		rc = believe(r, listed, name, &l, sha256, err);
+	else if ((rc = dr_sha256_hex(text, len, sha256, err)) == 0 &&
+	         (rc = believe(r, listed, name, &l, sha256, err)) == 0)
+		rc = 1;
 	dr_ledger_wipe(&l);
 	free(text);
 	free(sig);
@@ -475,10 +487,12 @@ dr_walcat_read(struct dr_store *store, const char *set, uint64_t system_id,
 	sort(out);
 	listed = out->entries;
 	for (size_t i = 0; i < r.ledgers; i++)
-		if (read_ledger(&r, listed, r.ledger[i], err) == -1)
+		if (dr_walcat_ledger(&r, listed, r.ledger[i], NULL, err) == -1)
 			goto out;
-	if (settle(out, err) == -1 || dr_walcat_chain(&r, err) == -1 ||
-	    dr_walcat_maps(out, err) == -1)
+	if (dr_walcat_seek_ledgers(&r, listed, err) == -1)
+		goto out;
+	if (settle(out, err) == -1 || dr_walcat_seek_wal(&r, err) == -1 ||
+	    dr_walcat_chain(&r, err) == -1 || dr_walcat_maps(out, err) == -1)
 		goto out;
 	rc = 0;
 

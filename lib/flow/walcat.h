@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "crypt/minisign.h"
+#include "flow/through.h"
 #include "manifest/ledger.h"
 #include "pg/wal.h"
 #include "store/store.h"
@@ -34,6 +35,7 @@ struct dr_wal_entry {
 	unsigned increment : 1;
 	unsigned vouched : 1;
 	unsigned listed : 1;
+	unsigned beneath : 1; /* in truth it lies beneath a deletion */
 };
 
 struct dr_wal_hash {
@@ -79,6 +81,9 @@ struct dr_walcat {
 	/* What is wrong with ledgers: forged, forked, missing, rolled back. */
 	struct dr_err bad;
 	size_t faults;
+	/* Ledgers that were overwritten or deleted, and the first of them. */
+	size_t covered;
+	char note[DR_NOTE_MAX];
 };
 
 /*

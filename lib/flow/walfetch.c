@@ -6,6 +6,7 @@
 
 #include "base/msg.h"
 #include "base/num.h"
+#include "flow/through.h"
 
 #define HISTORY_MAX (1U << 20)
 
@@ -43,21 +44,16 @@ dr_walfetch_id(const struct dr_walfetch *f, const char *name,
 	return 0;
 }
 
-int
-dr_walfetch_object(const struct dr_walfetch *f, size_t store,
-    const char *object, struct dr_wal_id *id, struct dr_buf *out,
-    struct dr_err *err)
+/* What BLOB holds: WAL that is signed for ID, a segment's by its first page. */
+static int
+open_blob(const struct dr_walfetch *f, struct dr_blob *blob,
+    struct dr_wal_id *id, struct dr_buf *out, struct dr_err *err)
 {
 	struct dr_wal_page page;
-	struct dr_blob *blob;
 	bool first;
-	int rc;
+	int rc = 0;
 
-	if ((blob = dr_store_get(f->store[store], object, err)) == NULL)
-		return -1;
-	rc = dr_wal_open(blob, f->ids, f->keys, id, out, NULL, err);
-	dr_blob_free(blob);
-	if (rc == -1)
+	if (dr_wal_open(blob, f->ids, f->keys, id, out, NULL, err) == -1)
 		return -1;
 	first = id->file.kind == DR_WAL_PARTIAL ||
 	        (id->file.kind == DR_WAL_SEGMENT &&
@@ -79,6 +75,77 @@ dr_walfetch_object(const struct dr_walfetch *f, size_t store,
 		dr_buf_free(out);
 	}
 	return rc;
+}
+
+struct beneath {
+	const struct dr_walfetch *f;
+	struct dr_wal_id *id;
+	struct dr_buf *out;
+};
+
+static int
+open_version(void *arg, struct dr_blob *blob, struct dr_err *err)
+{
+	struct beneath *b = arg;
+	struct dr_wal_id id = *b->id;
+	struct dr_err why = { 0 };
+
+	if (open_blob(b->f, blob, &id, b->out, &why) == 0) {
+		*b->id = id;
+		return 1;
+	}
+	dr_buf_free(b->out);
+	if (why.cause == DR_EDATA)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+/*
+ * The same in what the store keeps beneath an overwrite or a deletion: 1, 0
+ * there is none that is good, -1.
+ */
+static int
+see_through(const struct dr_walfetch *f, size_t store, const char *object,
+    struct dr_wal_id *id, struct dr_buf *out, struct dr_err *err)
+{
+	struct beneath b = { f, id, out };
+	char note[DR_NOTE_MAX];
+	int rc;
+
+	/* Without keys nothing tells what was stored first. */
+	if (f->keys == NULL)
+		return 0;
+	rc = dr_through_each(f->store[store], object, UINT64_MAX, open_version,
+	    &b, note, err);
+	if (rc == 1 && !f->quiet && note[0] != '\0')
+		dr_warn("store \"%s\": %s", dr_store_url(f->store[store]),
+		    note);
+	return rc;
+}
+
+int
+dr_walfetch_object(const struct dr_walfetch *f, size_t store,
+    const char *object, struct dr_wal_id *id, struct dr_buf *out,
+    struct dr_err *err)
+{
+	struct dr_blob *blob = dr_store_get(f->store[store], object, err);
+	struct dr_err why = { 0 };
+	int rc = -1;
+
+	if (blob != NULL)
+		rc = open_blob(f, blob, id, out, err);
+	dr_blob_free(blob);
+	if (rc == 0 || err->cause != DR_EDATA)
+		return rc;
+	dr_buf_free(out);
+	if ((rc = see_through(f, store, object, id, out, &why)) == 1) {
+		dr_err_clear(err);
+		return 0;
+	}
+	if (rc == -1)
+		*err = why;
+	return -1;
 }
 
 /* 1, 0 absent, -1. */
@@ -105,6 +172,8 @@ from_store(struct dr_walfetch *f, size_t i, struct dr_wal_id *id,
 		if (rc == 1 &&
 		    dr_walfetch_object(f, i, object, id, out, &why) == -1)
 			rc = -1;
+		else if (rc == 0)
+			rc = see_through(f, i, object, id, out, &why);
 		free(object);
 		if (rc == 1) {
 			dr_err_clear(err);
