@@ -99,9 +99,9 @@ static int
 from_json(struct look *l, const char *path, struct dr_aws_keys *k,
     struct dr_err *err)
 {
-	if (l->warn && access(path, F_OK) == 0) {
+	if (l->warn) {
 		dr_warn_exposed(path);
-		return 1;
+		return access(path, F_OK) == 0;
 	}
 	return dr_gs_from_file(path, &l->auth->http, k, err) == -1 ? -1 : 1;
 }
