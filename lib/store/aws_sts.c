@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "store/ask.h"
 #include "store/aws_int.h"
 #include "store/s3_sign.h"
+#include "store/xml.h"
 
 #define BODY_MAX  (64U << 10)
 #define TOKEN_MAX (32U << 10)
@@ -16,95 +16,45 @@
 /* --- answers ------------------------------------------------------------------ */
 
 struct parsing {
-	XML_Parser p;
-	bool inside; /* Credentials or Error */
-	char *to;    /* the element we are in goes there, or NULL */
-	size_t size, len;
-	bool failed;
 	struct dr_aws_keys *k;
 	char expiry[64];
 	char *code, *message; /* 128, 512 */
 };
 
-static void XMLCALL
-begin(void *arg, const XML_Char *name, const XML_Char **atts)
+static int
+element(void *arg, const char *place, const char *text, struct dr_err *err)
 {
 	struct parsing *s = arg;
+	const char *name = strrchr(place, '/');
+	const struct {
+		const char *in, *name;
+		char *to;
+		size_t size;
+	} known[] = {
+		{ "/Credentials/", "AccessKeyId", s->k->access,
+		    sizeof(s->k->access) },
+		{ "/Credentials/", "SecretAccessKey", s->k->secret,
+		    sizeof(s->k->secret) },
+		{ "/Credentials/", "SessionToken", s->k->token,
+		    sizeof(s->k->token) },
+		{ "/Credentials/", "Expiration", s->expiry, sizeof(s->expiry) },
+		{ "/Error/", "Code", s->code, 128 },
+		{ "/Error/", "Message", s->message, 512 },
+	};
 
-	(void)atts;
-	s->to = NULL;
-	s->len = 0;
-	if (strcmp(name, "Credentials") == 0 || strcmp(name, "Error") == 0)
-		s->inside = true;
-	if (!s->inside)
-		return;
-#define INTO(field)                      \
-	do {                             \
-		s->to = (field);         \
-		s->size = sizeof(field); \
-	} while (0)
-	if (strcmp(name, "AccessKeyId") == 0)
-		INTO(s->k->access);
-	else if (strcmp(name, "SecretAccessKey") == 0)
-		INTO(s->k->secret);
-	else if (strcmp(name, "SessionToken") == 0)
-		INTO(s->k->token);
-	else if (strcmp(name, "Expiration") == 0)
-		INTO(s->expiry);
-#undef INTO
-	else if (strcmp(name, "Code") == 0) {
-		s->to = s->code;
-		s->size = 128;
-	} else if (strcmp(name, "Message") == 0) {
-		s->to = s->message;
-		s->size = 512;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (name == NULL || strcmp(name + 1, known[i].name) != 0 ||
+		    strstr(place, known[i].in) == NULL)
+			continue;
+		if (known[i].to == s->message)
+			(void)snprintf(s->message, 512, "%s", text);
+		else if (known[i].to[0] != '\0' ||
+		         !dr_copy(known[i].to, known[i].size, text))
+			return dr_err_set(err, DR_EDATA,
+			    "STS answers with two of \"%s\", or too long a one",
+			    known[i].name);
 	}
-	if (s->to != NULL && s->to[0] != '\0')
-		s->failed = true; /* twice */
-}
-
-static void XMLCALL
-end(void *arg, const XML_Char *name)
-{
-	struct parsing *s = arg;
-
-	if (strcmp(name, "Credentials") == 0 || strcmp(name, "Error") == 0)
-		s->inside = false;
-	s->to = NULL;
-}
-
-static void XMLCALL
-text(void *arg, const XML_Char *t, int len)
-{
-	struct parsing *s = arg;
-	size_t n = (size_t)len;
-
-	if (s->to == NULL)
-		return;
-	if (n >= s->size - s->len) {
-		/* A message may be cut short, nothing else. */
-		if (s->to != s->message)
-			s->failed = true;
-		n = s->size - s->len - 1;
-	}
-	memcpy(s->to + s->len, t, n);
-	s->len += n;
-	s->to[s->len] = '\0';
-}
-
-/* No service sends one, and entities are nothing we want to expand. */
-static void XMLCALL
-doctype(void *arg, const XML_Char *name, const XML_Char *sys,
-    const XML_Char *pub, int internal)
-{
-	struct parsing *s = arg;
-
-	(void)name;
-	(void)sys;
-	(void)pub;
-	(void)internal;
-	s->failed = true;
-	(void)XML_StopParser(s->p, XML_FALSE);
+	return 0;
 }
 
 int
@@ -117,21 +67,9 @@ dr_aws_sts_parse(const char *xml, size_t len, struct dr_aws_keys *k,
 
 	code[0] = message[0] = '\0';
 	dr_aws_keys_wipe(k);
-	if (len > 1U << 20)
-		return dr_err_set(err, DR_EDATA,
-		    "STS answers with more than it should");
-	if ((s.p = XML_ParserCreate(NULL)) == NULL)
-		return dr_err_sys(err, "cannot read an answer of STS");
-	XML_SetUserData(s.p, &s);
-	XML_SetElementHandler(s.p, begin, end);
-	XML_SetCharacterDataHandler(s.p, text);
-	XML_SetStartDoctypeDeclHandler(s.p, doctype);
-	if (XML_Parse(s.p, xml != NULL ? xml : "", (int)len, 1) !=
-	        XML_STATUS_OK ||
-	    s.failed) {
-		dr_err_set(err, DR_EDATA, "the answer of STS makes no sense");
+	if (dr_xml(xml != NULL ? xml : "", xml != NULL ? len : 0, "STS",
+	        element, &s, err) == -1)
 		goto out;
-	}
 	(void)dr_printable(code);
 	(void)dr_printable(message);
 	if (s.expiry[0] != '\0' &&
@@ -142,7 +80,6 @@ dr_aws_sts_parse(const char *xml, size_t len, struct dr_aws_keys *k,
 	}
 	rc = 0;
 out:
-	XML_ParserFree(s.p);
 	if (rc == -1)
 		dr_aws_keys_wipe(k);
 	return rc;

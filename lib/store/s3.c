@@ -279,6 +279,7 @@ static const struct dr_s3_dialect aws = {
 	.once = { "if-none-match", "*" },
 	.version = "versionId",
 	.version_header = "x-amz-version-id",
+	.version_marker = { "key-marker", "version-id-marker" },
 };
 
 static bool

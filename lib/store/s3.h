@@ -29,6 +29,8 @@ struct dr_s3_dialect {
 	const char *once[2];        /* the header of create-only, its value */
 	const char *version;        /* parameter that names a version */
 	const char *version_header; /* and the reply's */
+	const char *version_marker[2]; /* where a page of versions begins */
+	const char *kms; /* header for a key's name, or NULL: as AWS says it */
 };
 
 struct dr_s3 {

@@ -17,8 +17,9 @@ page(struct dr_s3 *s3, enum paging by, const char *prefix,
     int (*fn)(void *, const struct dr_s3_entry *, struct dr_err *), void *arg,
     struct dr_err *err)
 {
-	const char *id =
-	    by == BY_VERSION ? "version-id-marker" : "upload-id-marker";
+	const char *const *at = s3->dialect->version_marker;
+	const char *key = by == BY_VERSION ? at[0] : "key-marker";
+	const char *id = by == BY_VERSION ? at[1] : "upload-id-marker";
 	const char *what = by == BY_TOKEN     ? "list-type"
 	                   : by == BY_VERSION ? "versions"
 	                                      : "uploads";
@@ -43,7 +44,7 @@ page(struct dr_s3 *s3, enum paging by, const char *prefix,
 	    dr_s3_query(&c, "start-after", after, err) == -1)
 		goto out;
 	if (by != BY_TOKEN && more &&
-	    dr_s3_query(&c, "key-marker", next->key.data, err) == -1)
+	    dr_s3_query(&c, key, next->key.data, err) == -1)
 		goto out;
 	if (by != BY_TOKEN && more && next->id.len > 0 &&
 	    dr_s3_query(&c, id, next->id.data, err) == -1)

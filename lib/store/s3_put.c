@@ -35,7 +35,10 @@ dr_s3_how(struct dr_s3_call *c, struct dr_err *err)
 	if (o->storage_class != NULL &&
 	    dr_s3_xheader(c, "storage-class", o->storage_class, err) == -1)
 		return -1;
-	if (o->sse != NULL) {
+	if (o->sse != NULL && c->s3->dialect->kms != NULL) {
+		if (dr_s3_xheader(c, c->s3->dialect->kms, o->sse, err) == -1)
+			return -1;
+	} else if (o->sse != NULL) {
 		bool key = strncmp(o->sse, "aws:kms:", 8) == 0;
 
 		if (dr_s3_xheader(c, "server-side-encryption",

@@ -14,6 +14,7 @@ static const struct {
 } entries[] = {
 	{ "ListBucketResult/Contents", DR_S3_OBJECT },
 	{ "ListBucketResult/CommonPrefixes", DR_S3_PREFIX },
+	{ "ListBucketResult/Version", DR_S3_VERSION }, /* Google's */
 	{ "ListVersionsResult/Version", DR_S3_VERSION },
 	{ "ListVersionsResult/DeleteMarker", DR_S3_MARKER },
 	{ "ListMultipartUploadsResult/Upload", DR_S3_UPLOAD },
@@ -82,7 +83,8 @@ field(struct page *p, const char *name, const char *text, struct dr_err *err)
 
 	if (strcmp(name, "Key") == 0 || strcmp(name, "Prefix") == 0)
 		return set(&p->key, text, err);
-	if (strcmp(name, "VersionId") == 0 || strcmp(name, "UploadId") == 0)
+	if (strcmp(name, "VersionId") == 0 || strcmp(name, "Generation") == 0 ||
+	    strcmp(name, "UploadId") == 0)
 		return set(&p->id, text, err);
 	if (strcmp(name, "IsLatest") == 0)
 		p->e.latest = strcmp(text, "true") == 0;
@@ -161,9 +163,11 @@ on_frame(void *arg, const char *place, const char *text, struct dr_err *err)
 		p->next->more = strcmp(text, "true") == 0;
 	else if (strcmp(slash, "NextContinuationToken") == 0)
 		return set(&p->next->token, text, err);
-	else if (strcmp(slash, "NextKeyMarker") == 0)
+	else if (strcmp(slash, "NextKeyMarker") == 0 ||
+	         strcmp(slash, "NextMarker") == 0)
 		return set(&p->next->key, text, err);
 	else if (strcmp(slash, "NextVersionIdMarker") == 0 ||
+	         strcmp(slash, "NextGenerationMarker") == 0 ||
 	         strcmp(slash, "NextUploadIdMarker") == 0)
 		return set(&p->next->id, text, err);
 	return 0;

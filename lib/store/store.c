@@ -66,6 +66,7 @@ static const struct kind {
 	    const struct dr_store_opts *, struct dr_err *);
 } kinds[] = {
 	{ "azblob", dr_store_azure },
+	{ "gs", dr_store_gs },
 	{ "s3", dr_store_s3 },
 	{ "sftp", dr_store_sftp },
 	{ NULL, NULL },

@@ -406,7 +406,7 @@ test_sts(void)
 	OK(get(NULL) == -1 && fails(DR_EFAIL, "not say why (status 404)", ""),
 	    "another server's answer");
 	set_url("AWS_ENDPOINT_URL_STS", "broken/sts");
-	OK(get(NULL) == -1 && fails(DR_EDATA, "makes no sense", ""),
+	OK(get(NULL) == -1 && fails(DR_EDATA, "is no XML", ""),
 	    "an answer that is no XML");
 	set_url("AWS_ENDPOINT_URL_STS", "busy/sts");
 	OK(get(NULL) == 0 && made_up(), "busy first");

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Google Cloud Storage, as its documentation has it (gcs.py): held to what
+# every store has to be, and the main job through it.  Nothing of this runs
+# against Google.
+. "${0%/*}/../lib.sh"
+. "$top/tests/store/job.sh"
+need python3 "$top/build/$V/store/conform"
+
+# Every third piece arrives in part only.
+mkfifo "$T/in"
+python3 "$top/tests/store/gcs.py" 3 <"$T/in" >"$T/port" 2>"$T/gcs.err" &
+exec 7>"$T/in"
+n=0
+until [ -s "$T/port" ] || [ "$n" -ge 200 ]; do
+	sleep 0.05
+	n=$((n + 1))
+done
+at=http://127.0.0.1:$(cat "$T/port")
+
+unset GOOGLE_OAUTH_ACCESS_TOKEN BOTO_CONFIG GOOGLE_APPLICATION_CREDENTIALS \
+    GS_ACCESS_KEY_ID GS_SECRET_ACCESS_KEY
+NO_GCE_CHECK=true
+GS_ACCESS_KEY_ID=GOOG1EXAMPLE
+GS_SECRET_ACCESS_KEY=bGoa+V7g/yqDXvKRqq+JTFn4uQZbPiQJo4pf9RzJ
+export NO_GCE_CHECK GS_ACCESS_KEY_ID GS_SECRET_ACCESS_KEY
+
+"$top/build/$V/store/conform" -g -n "$(count list)" -r "$(count 4 100)" \
+    -a "gs://none/p?endpoint=$at" -d "gs://dead/p?endpoint=http://127.0.0.1:9" \
+    -l "gs://locked/p?endpoint=$at" \
+    "gs://conform/pre%20fix?endpoint=$at" >"$T/conform" 2>"$T/err"
+is "it is what every store has to be" "$? $(grep '^not ok' "$T/conform")" "0 "
+[ ! -s "$T/err" ] || sed 's/^/# /' "$T/err"
+
+job_keys
+job_files "gs://job/a?endpoint=$at"
+
+GS_SECRET_ACCESS_KEY=wrong status 1 "the wrong secret" \
+    dr-list -n files "gs://job/a?endpoint=$at"
+match "says so" "error: .*secret key is wrong" "$T/err"
+
+unset GS_ACCESS_KEY_ID GS_SECRET_ACCESS_KEY
+status 1 "no credentials" dr-list -n files "gs://job/a?endpoint=$at"
+match "says so" "error: .*no Google credentials are found" "$T/err"
+match "and where they were looked for" \
+    "hint: looked at: GOOGLE_OAUTH_ACCESS_TOKEN" "$T/err"
+
+GOOGLE_OAUTH_ACCESS_TOKEN=ya29.token
+export GOOGLE_OAUTH_ACCESS_TOKEN
+status 0 "a token does" dr-list -n files "gs://job/a?endpoint=$at"
+is "and lists what is there" "$(grep -c full "$T/out")" 1
+GOOGLE_OAUTH_ACCESS_TOKEN=ya29.old
+status 1 "a token that has expired" dr-list -n files "gs://job/a?endpoint=$at"
+match "says so" "error: .*denied|error: .*expired" "$T/err"
+nomatch "without it" "ya29" "$T/err"
+
+exec 7>&-
+wait
+done_testing
