@@ -7,6 +7,7 @@
 #ifndef DR_STORE_S3_H
 #define DR_STORE_S3_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,12 +49,13 @@ struct dr_s3 {
 	void (*free_own)(void *);
 	char *bucket, *prefix; /* "" or "a/b/" */
 	char *region;
-	char *origin;  /* "https://HOST[:PORT]" */
-	char *host;    /* HOST[:PORT], as curl sends it */
-	char *base;    /* of paths: "" or "/...", encoded */
-	bool foreign;  /* others than the dialect's own cloud */
-	bool no_once;  /* it cannot create only; known since it said so */
-	bool versions; /* it keeps versions; known since it named one */
+	char *origin;     /* "https://HOST[:PORT]" */
+	char *host;       /* HOST[:PORT], as curl sends it */
+	char *base;       /* of paths: "" or "/...", encoded */
+	atomic_bool seen; /* the bucket is there */
+	bool foreign;     /* others than the dialect's own cloud */
+	bool no_once;     /* it cannot create only; known since it said so */
+	bool versions;    /* it keeps versions; known since it named one */
 };
 
 /* --- s3_call.c: one request ------------------------------------------------------ */

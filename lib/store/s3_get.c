@@ -74,9 +74,10 @@ reason(struct dr_s3 *s3, const char *name, struct dr_err *err)
 		goto out;
 	if (c.req->status < 300 || c.req->status == 416)
 		rc = 1;
-	else if (c.req->status == 404 && !dr_s3_is(&c, "NoSuchBucket"))
+	else if (c.req->status == 404 && !dr_s3_is(&c, "NoSuchBucket")) {
+		s3->seen = true;
 		rc = 0;
-	else
+	} else
 		rc = dr_s3_refused(&c, err);
 
 out:
@@ -103,8 +104,9 @@ dr_s3_look(struct dr_s3 *s3, const char *name, const char *version,
 			rc = take(&c, h, err) == -1 ? -1 : 1;
 			break;
 		}
-		/* 404 may also be the bucket's; 405: of a delete marker. */
-		if (c.req->status == 405 && version != NULL) {
+		/* 405: a delete marker.  404 may also be the bucket's. */
+		if ((c.req->status == 405 && version != NULL) ||
+		    (c.req->status == 404 && s3->seen)) {
 			rc = 0;
 			break;
 		}
