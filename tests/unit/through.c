@@ -154,7 +154,7 @@ forget(void)
 
 /* What is got of NAME for the hash of WANT; "-" when it is not WANT. */
 static bool
-gets(const char *name, const char *want, bool noted)
+reads(const char *name, const char *want, bool noted)
 {
 	char hex[DR_SHA256_HEX], note[DR_NOTE_MAX], buf[64];
 	struct dr_blob *b;
@@ -176,29 +176,29 @@ static void
 by_hash(void)
 {
 	put("a", "first");
-	OK(gets("a", "first", false), "an object that nobody touched");
+	OK(reads("a", "first", false), "an object that nobody touched");
 	put("a", "other");
-	OK(gets("a", "first", true), "one that was overwritten");
+	OK(reads("a", "first", true), "one that was overwritten");
 	put("a", "of another size");
 	put("a", NULL);
-	OK(gets("a", "first", true), "deleted, too");
-	OK(!gets("a", "nevER", false) && err.cause == DR_EDATA,
+	OK(reads("a", "first", true), "deleted, too");
+	OK(!reads("a", "nevER", false) && err.cause == DR_EDATA,
 	    "what was never stored is not found");
-	OK(!gets("b", "first", false) && err.cause == DR_EDATA,
+	OK(!reads("b", "first", false) && err.cause == DR_EDATA,
 	    "nor is an object that never was");
 	OK(dr_through_exists(&store, "a", 5, &err) == 1 &&
 	        dr_through_exists(&store, "a", 6, &err) == 0 &&
 	        dr_through_exists(&store, "b", 0, &err) == 0,
 	    "whether there is one of that size");
 	put("a", "first");
-	OK(gets("a", "first", false), "stored again it is whole");
+	OK(reads("a", "first", false), "stored again it is whole");
 	put("a", "other");
 	forbidden = true;
-	OK(!gets("a", "first", false), "where versions may not be asked for,");
-	OK(gets("a", "other", false), "what is current is used");
+	OK(!reads("a", "first", false), "where versions may not be asked for,");
+	OK(reads("a", "other", false), "what is current is used");
 	forbidden = false;
 	versioned = false;
-	OK(gets("a", "other", false), "as where there are none");
+	OK(reads("a", "other", false), "as where there are none");
 	forget();
 }
 
