@@ -16,6 +16,7 @@ COUNT times at most, and each time a line goes to HITS:
     slow N          N bytes a second of the reply's body
     slow-request N  likewise of the request's body
     lost -          the request is carried out; no reply
+    mute -          likewise, and the connection stays
     error200 CODE   not carried out; 200 and an S3 error of that code
     after200 CODE   carried out; 200 and an S3 error of that code
     status CODE     not carried out; that status
@@ -182,8 +183,11 @@ def one(client, server):
         if status != 100:
             break
     bodiless = method == "HEAD" or status in (204, 304)
-    if action in ("lost", "after200", "short-reply"):
+    if action in ("lost", "mute", "after200", "short-reply"):
         body = b"".join(blocks(server, back, bodiless))
+        if action == "mute":
+            time.sleep(300)
+            raise Ended
         if action == "lost":
             reset(client)
             raise Ended
