@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/ask.h"
+
 static const char *
 region(const struct dr_store *store)
 {
@@ -23,9 +25,7 @@ azure_free(struct dr_store *store)
 
 	dr_http_free(a->http);
 	dr_http_free(a->brief);
-	if (a->token.value != NULL)
-		explicit_bzero(a->token.value, strlen(a->token.value));
-	free(a->token.value);
+	dr_wipe_str(a->token.value);
 	pthread_mutex_destroy(&a->token.lock);
 	dr_az_conf_wipe(&a->conf);
 	free(a);
@@ -59,7 +59,7 @@ dr_store_azure(const struct dr_url *u, const struct dr_store_opts *o,
 	const struct dr_http_opts http = { .ca_file = o->ca_file,
 		.patience_ms = o->patience_ms,
 		.limit_rate = o->limit_rate };
-	/* Where it matters little, or nobody may be there. */
+	/* Where it matters little. */
 	const struct dr_http_opts brief = { .ca_file = o->ca_file,
 		.connect_ms = 3000,
 		.stall_ms = 10000,
@@ -80,10 +80,10 @@ dr_store_azure(const struct dr_url *u, const struct dr_store_opts *o,
 	a->store.ops = &ops;
 	a->store.opts = o;
 	a->token.auth = a->conf.auth;
+	a->token.ca_file = o->ca_file;
 	if ((a->http = dr_http_new(&http, err)) == NULL ||
 	    (a->brief = dr_http_new(&brief, err)) == NULL)
 		goto fail;
-	a->token.http = a->brief;
 	if ((a->store.url = strdup(a->conf.url)) == NULL) {
 		dr_err_sys(err, "cannot open a store");
 		goto fail;

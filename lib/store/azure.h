@@ -104,7 +104,7 @@ void dr_az_conf_wipe(struct dr_az_conf *);
 
 struct dr_az_token {
 	pthread_mutex_t lock;
-	struct dr_http *http; /* borrowed */
+	const char *ca_file; /* borrowed */
 	enum dr_az_auth auth;
 	char *value; /* secret; NULL: none yet */
 	int64_t expires, refresh;
@@ -122,14 +122,6 @@ int dr_az_token_parse(const char *json, size_t, int64_t now, char **token,
     int64_t *expires, struct dr_err *);
 
 /* --- azure_xml.c: replies ---------------------------------------------------------- */
-
-/*
- * FN for each element when it ends, with its place ("Error/Code") and its
- * text.  Bounded in depth and length, no document types.  DR_EDATA.
- */
-int dr_az_xml(const char *, size_t,
-    int (*fn)(void *, const char *place, const char *text, struct dr_err *),
-    void *arg, struct dr_err *);
 
 struct dr_az_entry {
 	const char *name;
@@ -184,7 +176,7 @@ struct dr_azure {
 	struct dr_store store;
 	struct dr_az_conf conf;
 	struct dr_http *http;
-	struct dr_http *brief; /* with little patience: tokens, cleaning up */
+	struct dr_http *brief; /* with little patience: cleaning up */
 	struct dr_az_token token;
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "store/ask.h"
 #include "store/azure.h"
 
 #define URL_MAX 4096
@@ -14,19 +15,11 @@ struct parts {
 };
 
 static void
-wipe(char *s)
-{
-	if (s != NULL)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
-
-static void
 parts_wipe(struct parts *p)
 {
 	free(p->account);
-	wipe(p->key);
-	wipe(p->sas);
+	dr_wipe_str(p->key);
+	dr_wipe_str(p->sas);
 	free(p->endpoint);
 	free(p->suffix);
 }
@@ -51,7 +44,7 @@ setting(const char *var, const char *account, bool *own)
 static int
 keep(char **to, const char *s, size_t len, struct dr_err *err)
 {
-	wipe(*to);
+	dr_wipe_str(*to);
 	if ((*to = strndup(s, len)) == NULL)
 		return dr_err_sys(err, "cannot read the settings of Azure");
 	return 0;
@@ -425,6 +418,6 @@ dr_az_conf_wipe(struct dr_az_conf *c)
 	if (c->key != NULL)
 		explicit_bzero(c->key, c->key_len);
 	free(c->key);
-	wipe(c->sas);
+	dr_wipe_str(c->sas);
 	memset(c, 0, sizeof(*c));
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "store/azure.h"
+#include "store/xml.h"
 
 static int
 on_error(void *arg, const char *place, const char *text, struct dr_err *err)
@@ -26,8 +27,8 @@ dr_az_code(const struct dr_http_req *q, char code[64])
 	if (h != NULL)
 		(void)snprintf(code, 64, "%s", h);
 	else if (q->reply.len > 0 && q->reply.len < 65536)
-		(void)dr_az_xml(q->reply.data, q->reply.len, on_error, code,
-		    &ignored);
+		(void)dr_xml(q->reply.data, q->reply.len, "Azure", on_error,
+		    code, &ignored);
 	/* It goes into messages. */
 	n = strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	                 "abcdefghijklmnopqrstuvwxyz0123456789_");

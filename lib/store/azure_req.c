@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "store/ask.h"
 #include "store/azure.h"
 
 static int
@@ -25,9 +26,7 @@ authorize(struct dr_az_req *r, struct dr_http_head *h, struct dr_err *err)
 	rc = dr_http_header(h, "Authorization", value.data, err);
 
 out:
-	if (value.data != NULL)
-		explicit_bzero(value.data, value.len);
-	dr_buf_free(&value);
+	dr_wipe_buf(&value);
 	dr_buf_free(&text);
 	return rc;
 }

@@ -1,21 +1,18 @@
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "base/fd.h"
 #include "base/num.h"
+#include "store/ask.h"
 #include "store/azure.h"
 
 #define TOKEN_MAX 65536
 #define EARLY     INT64_C(300000000) /* microseconds */
 
-/* Where a token comes from: one request. */
-struct ask {
+/* Where a token comes from: one request.  All of it is secret. */
+struct question {
 	enum dr_az_auth auth;
 	struct dr_buf url, form;
-	const char *header; /* of app service: secret */
+	const char *header; /* of app service */
 };
 
 static const char *
@@ -24,28 +21,6 @@ env(const char *name)
 	const char *v = getenv(name);
 
 	return v != NULL && *v != '\0' ? v : NULL;
-}
-
-static int
-prepare(void *arg, struct dr_http_head *h, struct dr_err *err)
-{
-	struct ask *a = arg;
-
-	if (dr_buf_str(&h->url, a->url.data, err) == -1)
-		return -1;
-	switch (a->auth) {
-	case DR_AZ_MACHINE:
-		return dr_http_header(h, "Metadata", "true", err);
-	case DR_AZ_APP:
-		return dr_http_header(h, "X-IDENTITY-HEADER", a->header, err);
-	case DR_AZ_KEY:
-	case DR_AZ_SAS:
-	case DR_AZ_WORKLOAD:
-	case DR_AZ_SECRET:
-		break;
-	}
-	return dr_http_header(h, "Content-Type",
-	    "application/x-www-form-urlencoded", err);
 }
 
 /* "&NAME=VALUE" */
@@ -62,7 +37,7 @@ param(struct dr_buf *b, const char *name, const char *value, struct dr_err *err)
 
 /* Managed identity: of the machine, or of an app. */
 static int
-ask_here(struct ask *a, struct dr_err *err)
+ask_here(struct question *a, struct dr_err *err)
 {
 	const char *client = env("AZURE_CLIENT_ID"), *url;
 	bool app = a->auth == DR_AZ_APP;
@@ -82,31 +57,29 @@ ask_here(struct ask *a, struct dr_err *err)
 
 /* What Kubernetes gave us, traded for a token. */
 static int
-federated(struct ask *a, struct dr_err *err)
+federated(struct question *a, struct dr_err *err)
 {
 	const char *file = env("AZURE_FEDERATED_TOKEN_FILE");
 	char *jwt;
-	size_t len;
 	int rc = -1;
 
 	if (file == NULL)
 		return dr_err_set(err, DR_EUSAGE,
 		    "AZURE_FEDERATED_TOKEN_FILE is empty");
-	if ((jwt = dr_file_get(file, TOKEN_MAX, &len, err)) == NULL)
-		return -1;
-	jwt[strcspn(jwt, "\r\n")] = '\0';
-	if (param(&a->form, "client_assertion_type",
+	if ((jwt = calloc(1, TOKEN_MAX)) == NULL)
+		return dr_err_sys(err, "cannot read \"%s\"", file);
+	if (dr_read_line(file, jwt, TOKEN_MAX, err) == 0 &&
+	    param(&a->form, "client_assertion_type",
 	        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
 	        err) == 0)
 		rc = param(&a->form, "client_assertion", jwt, err);
-	explicit_bzero(jwt, len);
-	free(jwt);
+	dr_wipe_str(jwt);
 	return rc;
 }
 
 /* Something of ours, traded for a token. */
 static int
-ask_there(struct ask *a, struct dr_err *err)
+ask_there(struct question *a, struct dr_err *err)
 {
 	const char *host = env("AZURE_AUTHORITY_HOST");
 	const char *client = env("AZURE_CLIENT_ID");
@@ -161,7 +134,7 @@ int
 dr_az_token_parse(const char *text, size_t len, int64_t now, char **token,
     int64_t *expires, struct dr_err *err)
 {
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root = dr_answer(text, len);
 	const char *value;
 	int64_t in, on;
 	int rc = -1;
@@ -169,8 +142,7 @@ dr_az_token_parse(const char *text, size_t len, int64_t now, char **token,
 	value = json_string_value(json_object_get(root, "access_token"));
 	in = seconds(json_object_get(root, "expires_in"));
 	on = seconds(json_object_get(root, "expires_on"));
-	if (value == NULL || *value == '\0' ||
-	    strpbrk(value, " \t\r\n") != NULL || (in == -1 && on == -1)) {
+	if (value == NULL || !dr_plain(value) || (in == -1 && on == -1)) {
 		dr_err_set(err, DR_EFAIL,
 		    "the reply to the request for a token of Azure has none");
 		goto out;
@@ -183,25 +155,24 @@ dr_az_token_parse(const char *text, size_t len, int64_t now, char **token,
 	rc = 0;
 
 out:
-	json_decref(root);
+	dr_answer_free(root);
 	return rc;
 }
 
 static int
-refused(const struct dr_http_req *q, enum dr_az_auth auth, struct dr_err *err)
+refused(const struct dr_ask *q, enum dr_az_auth auth, struct dr_err *err)
 {
-	json_t *root = json_loadb(q->reply.data != NULL ? q->reply.data : "",
-	    q->reply.len, 0, NULL);
-	const char *why =
-	    json_string_value(json_object_get(root, "error_description"));
+	json_t *root = dr_answer(q->reply.data, q->reply.len);
+	char why[256];
 
-	if (why == NULL)
-		why = json_string_value(json_object_get(root, "error"));
-	dr_err_set(err, DR_EFAIL, "cannot get a token for Azure: %d%s%.*s",
-	    q->status, why != NULL ? " " : "",
-	    why != NULL ? (int)strcspn(why, "\r\n") : 0,
-	    why != NULL ? why : "");
-	json_decref(root);
+	if (!dr_answer_str(root, "error_description", why, sizeof(why)) &&
+	    !dr_answer_str(root, "error", why, sizeof(why)))
+		why[0] = '\0';
+	why[strcspn(why, "\r\n")] = '\0';
+	dr_err_set(err, q->status >= 500 ? DR_ERETRY : DR_EFAIL,
+	    "cannot get a token for Azure: the answer is %d %s", q->status,
+	    dr_printable(why));
+	dr_answer_free(root);
 	if (auth == DR_AZ_MACHINE || auth == DR_AZ_APP)
 		return dr_err_hint(err,
 		    "give this host a managed identity (with several, name one "
@@ -212,45 +183,73 @@ refused(const struct dr_http_req *q, enum dr_az_auth auth, struct dr_err *err)
 	    "right, and the clock?");
 }
 
+/* What services of this host say while they are busy with themselves. */
+static bool
+again(const struct dr_http_req *q)
+{
+	return q->status == 410;
+}
+
+static int
+ask(struct dr_az_token *t, struct question *a, struct dr_ask *q,
+    struct dr_err *err)
+{
+	bool here = t->auth == DR_AZ_MACHINE || t->auth == DR_AZ_APP;
+	const struct dr_http_opts opts = { .ca_file = here ? NULL : t->ca_file,
+		.connect_ms = 3000,
+		.stall_ms = 10000,
+		.patience_ms = 15000,
+		.direct = here };
+
+	if ((here ? ask_here(a, err) : ask_there(a, err)) == -1)
+		return -1;
+	q->what = "the request for a token of Azure";
+	q->method = here ? "GET" : "POST";
+	q->url = a->url.data;
+	q->again = again;
+	if (t->auth == DR_AZ_MACHINE) {
+		q->header[0].name = "Metadata";
+		q->header[0].value = "true";
+	} else if (t->auth == DR_AZ_APP) {
+		q->header[0].name = "X-IDENTITY-HEADER";
+		q->header[0].value = a->header;
+	} else {
+		q->header[0].name = "Content-Type";
+		q->header[0].value = "application/x-www-form-urlencoded";
+		q->body = a->form.data;
+		q->len = a->form.len;
+	}
+	if (dr_ask(&opts, q, err) == 0)
+		return 0;
+	if (t->auth == DR_AZ_MACHINE)
+		dr_err_hint(err,
+		    "no credentials for Azure are set, and this host has no "
+		    "metadata service: set AZURE_STORAGE_CONNECTION_STRING, "
+		    "AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN");
+	return -1;
+}
+
 static int
 fetch(struct dr_az_token *t, struct dr_err *err)
 {
-	struct ask a = { .auth = t->auth,
+	struct question a = { .auth = t->auth,
 		.url = { .max = 16384 },
 		.form = { .max = 4 * TOKEN_MAX } };
-	bool here = t->auth == DR_AZ_MACHINE || t->auth == DR_AZ_APP;
-	struct dr_http_req q = { .what = "request for a token of Azure",
-		.method = here ? "GET" : "POST",
-		.prepare = prepare,
-		.arg = &a,
-		.reply_max = 2 * TOKEN_MAX };
+	struct dr_ask q = { 0 };
 	int64_t now = dr_now(), expires, left;
 	char *value = NULL;
 	int rc = -1;
 
-	if ((here ? ask_here(&a, err) : ask_there(&a, err)) == -1)
+	if (ask(t, &a, &q, err) == -1)
 		goto out;
-	q.body = a.form.data;
-	q.len = a.form.len;
-	if (dr_http_do(t->http, &q, err) == -1) {
-		if (t->auth == DR_AZ_MACHINE)
-			dr_err_hint(err,
-			    "no credentials for Azure are set, and this host "
-			    "has no metadata service: set "
-			    "AZURE_STORAGE_CONNECTION_STRING, "
-			    "AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN");
-		goto out;
-	}
 	if (q.status != 200) {
 		refused(&q, t->auth, err);
 		goto out;
 	}
-	if (dr_az_token_parse(q.reply.data != NULL ? q.reply.data : "",
-	        q.reply.len, now, &value, &expires, err) == -1)
+	if (dr_az_token_parse(q.reply.data, q.reply.len, now, &value, &expires,
+	        err) == -1)
 		goto out;
-	if (t->value != NULL)
-		explicit_bzero(t->value, strlen(t->value));
-	free(t->value);
+	dr_wipe_str(t->value);
 	t->value = value;
 	t->expires = expires;
 	left = expires - now;
@@ -258,13 +257,9 @@ fetch(struct dr_az_token *t, struct dr_err *err)
 	rc = 0;
 
 out:
-	if (a.form.data != NULL)
-		explicit_bzero(a.form.data, a.form.len);
-	if (q.reply.data != NULL)
-		explicit_bzero(q.reply.data, q.reply.len);
-	dr_buf_free(&a.form);
-	dr_buf_free(&a.url);
-	dr_http_wipe(&q);
+	dr_wipe_buf(&a.form);
+	dr_wipe_buf(&a.url);
+	dr_ask_wipe(&q);
 	return rc;
 }
 

@@ -1,122 +1,11 @@
-#include <stdlib.h>
 #include <string.h>
-
-#include <expat.h>
+#include <strings.h>
 
 #include "base/num.h"
 #include "store/azure.h"
+#include "store/xml.h"
 
-#define DEPTH_MAX 8
-#define PLACE_MAX 256
-#define TEXT_MAX  (16U << 10)
-
-struct walk {
-	XML_Parser parser;
-	int (*fn)(void *, const char *, const char *, struct dr_err *);
-	void *arg;
-	struct dr_err *err;
-	bool failed;
-	char place[PLACE_MAX];
-	size_t len[DEPTH_MAX + 1]; /* of the place at each depth */
-	size_t depth;
-	struct dr_buf text;
-};
-
-static void
-stop(struct walk *w)
-{
-	w->failed = true;
-	(void)XML_StopParser(w->parser, XML_FALSE);
-}
-
-static void XMLCALL
-on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
-{
-	struct walk *w = arg;
-	size_t at = w->len[w->depth], n = strlen(name);
-
-	(void)attributes;
-	w->text.len = 0;
-	if (w->depth == DEPTH_MAX || n + at + 2 > sizeof(w->place)) {
-		dr_err_set(w->err, DR_EDATA,
-		    "the reply of Azure goes too deep");
-		stop(w);
-		return;
-	}
-	if (at > 0)
-		w->place[at++] = '/';
-	memcpy(w->place + at, name, n + 1);
-	w->len[++w->depth] = at + n;
-}
-
-static void XMLCALL
-on_text(void *arg, const XML_Char *s, int n)
-{
-	struct walk *w = arg;
-
-	if (!w->failed && dr_buf_add(&w->text, s, (size_t)n, w->err) == -1)
-		stop(w);
-}
-
-static void XMLCALL
-on_end(void *arg, const XML_Char *name)
-{
-	struct walk *w = arg;
-
-	(void)name;
-	if (w->failed)
-		return;
-	if (w->fn(w->arg, w->place, w->text.len > 0 ? w->text.data : "",
-	        w->err) == -1)
-		stop(w);
-	w->place[w->len[--w->depth]] = '\0';
-	w->text.len = 0;
-}
-
-/* Entities that multiply live there. */
-static void XMLCALL
-on_doctype(void *arg, const XML_Char *name, const XML_Char *sysid,
-    const XML_Char *pubid, int internal)
-{
-	struct walk *w = arg;
-
-	(void)name;
-	(void)sysid;
-	(void)pubid;
-	(void)internal;
-	dr_err_set(w->err, DR_EDATA,
-	    "the reply of Azure has a document type declaration");
-	stop(w);
-}
-
-int
-dr_az_xml(const char *xml, size_t len,
-    int (*fn)(void *, const char *, const char *, struct dr_err *), void *arg,
-    struct dr_err *err)
-{
-	struct walk w = { .fn = fn,
-		.arg = arg,
-		.err = err,
-		.text = { .max = TEXT_MAX } };
-	int rc = -1;
-
-	if ((w.parser = XML_ParserCreate(NULL)) == NULL)
-		return dr_err_set(err, DR_EFAIL, "cannot allocate a parser");
-	XML_SetUserData(w.parser, &w);
-	XML_SetElementHandler(w.parser, on_start, on_end);
-	XML_SetCharacterDataHandler(w.parser, on_text);
-	XML_SetStartDoctypeDeclHandler(w.parser, on_doctype);
-	if (len > INT32_MAX)
-		dr_err_set(err, DR_EDATA, "the reply of Azure is too long");
-	else if (XML_Parse(w.parser, xml, (int)len, 1) == XML_STATUS_OK)
-		rc = 0;
-	else if (!w.failed)
-		dr_err_set(err, DR_EDATA, "the reply of Azure is no XML: %s",
-		    XML_ErrorString(XML_GetErrorCode(w.parser)));
-	XML_ParserFree(w.parser);
-	dr_buf_free(&w.text);
-	return rc;
-}
+#define TEXT_MAX (16U << 10)
 
 /* --- List Blobs ------------------------------------------------------------------ */
 
@@ -253,7 +142,7 @@ dr_az_parse_list(const char *xml, size_t len,
 
 	rc = set(marker, "", err);
 	if (rc == 0)
-		rc = dr_az_xml(xml, len, on_list, &l, err);
+		rc = dr_xml(xml, len, "Azure", on_list, &l, err);
 	if (rc == 0 && !l.proper)
 		rc = bad_list("beginning", err);
 	dr_buf_free(&l.name);
@@ -295,5 +184,5 @@ dr_az_parse_blocks(const char *xml, size_t len, struct dr_az_blocks *b,
     struct dr_err *err)
 {
 	memset(b, 0, sizeof(*b));
-	return dr_az_xml(xml, len, on_block, b, err);
+	return dr_xml(xml, len, "Azure", on_block, b, err);
 }
