@@ -3,7 +3,8 @@
  *
  * Create-only is a condition of the service (If-None-Match: *) on Put Blob
  * and Put Block List alike, so it holds for bodies in blocks, too.  A shared
- * access signature with the right "c" alone can create and nothing else.
+ * access signature with the right "c" alone can create and nothing else, and
+ * that in one request, since Put Block needs "w".
  */
 #include "store/azure.h"
 
@@ -26,6 +27,7 @@ azure_free(struct dr_store *store)
 	dr_http_free(a->http);
 	dr_http_free(a->brief);
 	dr_wipe_str(a->token.value);
+	free(a->token.ca_file);
 	pthread_mutex_destroy(&a->token.lock);
 	dr_az_conf_wipe(&a->conf);
 	free(a);
@@ -80,7 +82,11 @@ dr_store_azure(const struct dr_url *u, const struct dr_store_opts *o,
 	a->store.ops = &ops;
 	a->store.opts = o;
 	a->token.auth = a->conf.auth;
-	a->token.ca_file = o->ca_file;
+	if (o->ca_file != NULL &&
+	    (a->token.ca_file = strdup(o->ca_file)) == NULL) {
+		dr_err_sys(err, "cannot open a store");
+		goto fail;
+	}
 	if ((a->http = dr_http_new(&http, err)) == NULL ||
 	    (a->brief = dr_http_new(&brief, err)) == NULL)
 		goto fail;

@@ -93,7 +93,8 @@ struct dr_az_conf {
 	enum dr_az_auth auth;
 	unsigned char *key; /* secret */
 	size_t key_len;
-	char *sas; /* secret; without "?" */
+	char *sas;        /* secret; without "?" */
+	bool create_only; /* as the SAS says of itself */
 };
 
 /* From the URL and the environment.  DR_EUSAGE. */
@@ -104,7 +105,7 @@ void dr_az_conf_wipe(struct dr_az_conf *);
 
 struct dr_az_token {
 	pthread_mutex_t lock;
-	const char *ca_file; /* borrowed */
+	char *ca_file; /* NULL: the host's */
 	enum dr_az_auth auth;
 	char *value; /* secret; NULL: none yet */
 	int64_t expires, refresh;
@@ -206,7 +207,7 @@ int dr_az_fail(const struct dr_az_req *, struct dr_err *);
 enum dr_az_verdict dr_az_req_verdict(const struct dr_az_req *);
 void dr_az_wipe(struct dr_az_req *);
 
-/* --- azure_get.c, azure_list.c, azure_put.c --------------------------------------------- */
+/* --- azure_get.c, azure_list.c ----------------------------------------------------------- */
 
 struct dr_az_facts {
 	uint64_t size;
@@ -258,6 +259,34 @@ int dr_az_blocks(struct dr_azure *, struct dr_http *, const char *name,
  */
 int dr_az_drop_blocks(struct dr_azure *, struct dr_http *, const char *name,
     struct dr_err *);
+
+/* --- azure_put.c, azure_once.c ------------------------------------------------------------ */
+
+/* An object on its way, in one request or in blocks. */
+struct dr_az_upload {
+	struct dr_azure *a; /* borrowed */
+	char *name;
+	struct dr_az_mark mark;
+	unsigned sent; /* blocks */
+};
+
+struct dr_az_upload *
+dr_az_upload_new(struct dr_azure *, const char *, struct dr_err *);
+void dr_az_upload_free(void *);
+/*
+ * Put Blob but for its body.  MARK is NULL for small objects; REPLACE: without
+ * condition.
+ */
+int dr_az_put_blob(struct dr_az_req *, struct dr_azure *, const char *name,
+    const struct dr_az_mark *, bool replace, struct dr_err *);
+int dr_az_md5(struct dr_az_req *, const unsigned char md5[16], struct dr_err *);
+/* What came of the request that makes the object.  errno EEXIST. */
+int dr_az_settle(struct dr_az_upload *, struct dr_az_req *, struct dr_err *);
+/*
+ * Where the credentials can create, and nothing else: blocks are refused, so
+ * the body is kept in a temporary file and goes up in one request.
+ */
+struct dr_sink *dr_az_once(struct dr_azure *, const char *, struct dr_err *);
 
 struct dr_sink *dr_az_put(struct dr_store *, const char *, struct dr_err *);
 int dr_az_put_begin(struct dr_small *, struct dr_err *);

@@ -159,6 +159,20 @@ credentials(const char *account, struct parts *p, struct dr_az_conf *c,
 	return 0;
 }
 
+/* Has it the right to create, and not that to write? */
+static bool
+create_only(const char *sas)
+{
+	const char *sp =
+	    strncmp(sas, "sp=", 3) == 0 ? sas : strstr(sas, "&sp=");
+
+	if (sp == NULL)
+		return false;
+	sp = strchr(sp, '=') + 1;
+	return memchr(sp, 'c', strcspn(sp, "&")) != NULL &&
+	       memchr(sp, 'w', strcspn(sp, "&")) == NULL;
+}
+
 /* A key is base64; a SAS goes into URLs as it is. */
 static int
 secrets(struct parts *p, struct dr_az_conf *c, struct dr_err *err)
@@ -187,6 +201,7 @@ secrets(struct parts *p, struct dr_az_conf *c, struct dr_err *err)
 			    "\"sig=\" in it");
 		if ((c->sas = strdup(s)) == NULL)
 			return dr_err_sys(err, "cannot read the SAS of Azure");
+		c->create_only = create_only(c->sas);
 	}
 	return 0;
 }

@@ -56,8 +56,9 @@ static const struct known {
 	    "the service wants credentials", "see dr-stores(7)", NONE },
 	{ "AuthorizationFailure", DR_AZ_FORBIDDEN, DR_EFAIL,
 	    "the service does not let us in",
-	    "is the key that of account \"%s\", is this host's clock right, "
-	    "and does the account's firewall let this host in?",
+	    "is the key, signature or token that of account \"%s\" and still "
+	    "valid, is this host's clock right, and does the account's "
+	    "firewall let this host in?",
 	    ACCOUNT },
 	{ "AuthorizationPermissionMismatch", DR_AZ_FORBIDDEN, DR_EFAIL,
 	    "our credentials do not allow that",
@@ -193,7 +194,7 @@ dr_az_explain(const char *what, int status, const char *code,
     const struct dr_az_conf *c, struct dr_err *err)
 {
 	const struct known *k = find(code);
-	char text[256], hint[256];
+	char text[256], hint[320];
 	const char *with;
 
 	if (k == NULL) {

@@ -9,14 +9,6 @@
 #include "store/azure.h"
 #include "store/parts.h"
 
-/* An object on its way, in one request or in blocks. */
-struct upload {
-	struct dr_azure *a; /* borrowed */
-	char *name;
-	struct dr_az_mark mark;
-	unsigned sent; /* blocks */
-};
-
 int
 dr_az_opts_ok(const struct dr_store_opts *o, struct dr_err *err)
 {
@@ -66,8 +58,8 @@ scope_head(struct dr_az_req *r, struct dr_err *err)
 }
 
 /* MD5 is missing where a policy forbids it; then TLS alone guards. */
-static int
-md5_head(struct dr_az_req *r, const unsigned char md5[16], struct dr_err *err)
+int
+dr_az_md5(struct dr_az_req *r, const unsigned char md5[16], struct dr_err *err)
 {
 	struct dr_buf b = { .max = 64 };
 	int rc = -1;
@@ -87,12 +79,15 @@ body(struct dr_az_req *r, const void *data, size_t len, struct dr_err *err)
 	r->http->len = len;
 	if (EVP_Digest(data, len, md5, NULL, EVP_md5(), NULL) != 1)
 		return 0;
-	return md5_head(r, md5, err);
+	return dr_az_md5(r, md5, err);
 }
 
-/* How the object is to be kept. */
+/*
+ * How the object is to be kept.  SMALL ones are what tells of the others: it
+ * is of no use where it cannot be read.
+ */
 static int
-keep_heads(struct dr_az_req *r, struct dr_err *err)
+keep_heads(struct dr_az_req *r, bool small, struct dr_err *err)
 {
 	const struct dr_store_opts *o = r->a->store.opts;
 	struct dr_az_call *c = &r->call;
@@ -100,7 +95,8 @@ keep_heads(struct dr_az_req *r, struct dr_err *err)
 
 	/* It may grow from object to object. */
 	r->lock = o->lock;
-	if (o->storage_class != NULL) {
+	if (o->storage_class != NULL &&
+	    (!small || strcasecmp(o->storage_class, "Archive") != 0)) {
 		char tier[8] = { 0 };
 
 		for (size_t i = 0; o->storage_class[i] != '\0' && i < 7; i++)
@@ -131,11 +127,9 @@ mark_head(struct dr_az_req *r, const struct dr_az_mark *m, struct dr_err *err)
 	                       dr_az_mark_hex(m, mark), err);
 }
 
-/* Put Blob; MARK may be NULL, REPLACE: without any condition. */
-static int
-put_blob(struct dr_az_req *r, struct dr_azure *a, const char *name,
-    const void *data, size_t len, const struct dr_az_mark *m, bool replace,
-    struct dr_err *err)
+int
+dr_az_put_blob(struct dr_az_req *r, struct dr_azure *a, const char *name,
+    const struct dr_az_mark *m, bool replace, struct dr_err *err)
 {
 	if (dr_az_req(r, a, "PUT", "upload of", name, err) == -1 ||
 	    dr_az_head(&r->call, "x-ms-blob-type", "BlockBlob", err) == -1 ||
@@ -143,9 +137,9 @@ put_blob(struct dr_az_req *r, struct dr_azure *a, const char *name,
 	        err) == -1 ||
 	    (!replace &&
 	        dr_az_head(&r->call, "if-none-match", "*", err) == -1) ||
-	    mark_head(r, m, err) == -1 || keep_heads(r, err) == -1)
+	    mark_head(r, m, err) == -1)
 		return -1;
-	return body(r, data, len, err);
+	return keep_heads(r, m == NULL, err);
 }
 
 /* --- locks ---------------------------------------------------------------------- */
@@ -218,7 +212,7 @@ kept(const struct dr_az_req *r, const char *name, struct dr_err *err)
  * was lost: its mark says so, to those who may read it.
  */
 static int
-exists(struct upload *u, const struct dr_az_req *r, struct dr_err *err)
+exists(struct dr_az_upload *u, const struct dr_az_req *r, struct dr_err *err)
 {
 	struct dr_err ignored = { 0 };
 	char mark[DR_AZ_MARK_LEN];
@@ -240,8 +234,8 @@ exists(struct upload *u, const struct dr_az_req *r, struct dr_err *err)
 }
 
 /* What came of Put Blob or Put Block List. */
-static int
-settle(struct upload *u, struct dr_az_req *r, struct dr_err *err)
+int
+dr_az_settle(struct dr_az_upload *u, struct dr_az_req *r, struct dr_err *err)
 {
 	enum dr_az_verdict v;
 	struct dr_az_facts f;
@@ -268,14 +262,14 @@ settle(struct upload *u, struct dr_az_req *r, struct dr_err *err)
 static int
 up_whole(void *arg, const void *data, size_t len, struct dr_err *err)
 {
-	struct upload *u = arg;
+	struct dr_az_upload *u = arg;
 	struct dr_az_req r = { 0 };
 	int rc = -1, saved;
 
 	errno = 0;
-	if (put_blob(&r, u->a, u->name, data, len, &u->mark, false, err) == 0 &&
-	    dr_az_wait(&r, err) == 0)
-		rc = settle(u, &r, err);
+	if (dr_az_put_blob(&r, u->a, u->name, &u->mark, false, err) == 0 &&
+	    body(&r, data, len, err) == 0 && dr_az_wait(&r, err) == 0)
+		rc = dr_az_settle(u, &r, err);
 	saved = errno;
 	dr_az_wipe(&r);
 	errno = saved;
@@ -317,14 +311,14 @@ static int
 up_part(void *arg, unsigned n, const unsigned char sha256[32],
     const unsigned char md5[16], struct dr_http_req *q, struct dr_err *err)
 {
-	struct upload *u = arg;
+	struct dr_az_upload *u = arg;
 	struct dr_az_req *r = calloc(1, sizeof(*r));
 
 	(void)sha256;
 	if (r == NULL)
 		return dr_err_sys(err, "cannot upload \"%s\"", u->name);
 	if (put_block(r, u->a, u->name, &u->mark, n, err) == -1 ||
-	    (md5 != NULL && md5_head(r, md5, err) == -1)) {
+	    (md5 != NULL && dr_az_md5(r, md5, err) == -1)) {
 		req_free(r);
 		return -1;
 	}
@@ -374,7 +368,7 @@ put_list(struct dr_az_req *r, struct dr_azure *a, const char *name,
 	        "application/octet-stream", err) == -1 ||
 	    (!replace &&
 	        dr_az_head(&r->call, "if-none-match", "*", err) == -1) ||
-	    mark_head(r, m, err) == -1 || keep_heads(r, err) == -1)
+	    mark_head(r, m, err) == -1 || keep_heads(r, false, err) == -1)
 		return -1;
 	return body(r, xml->data, xml->len, err);
 }
@@ -382,7 +376,7 @@ put_list(struct dr_az_req *r, struct dr_azure *a, const char *name,
 static int
 up_complete(void *arg, unsigned n, struct dr_err *err)
 {
-	struct upload *u = arg;
+	struct dr_az_upload *u = arg;
 	struct dr_buf xml = { .max = 1U << 20 };
 	struct dr_az_req r = { 0 };
 	int rc = -1, saved;
@@ -390,7 +384,7 @@ up_complete(void *arg, unsigned n, struct dr_err *err)
 	errno = 0;
 	if (put_list(&r, u->a, u->name, &u->mark, n, &xml, false, err) == 0 &&
 	    dr_az_wait(&r, err) == 0)
-		rc = settle(u, &r, err);
+		rc = dr_az_settle(u, &r, err);
 	saved = errno;
 	dr_az_wipe(&r);
 	dr_buf_free(&xml);
@@ -406,7 +400,7 @@ up_complete(void *arg, unsigned n, struct dr_err *err)
 static void
 up_abandon(void *arg)
 {
-	struct upload *u = arg;
+	struct dr_az_upload *u = arg;
 	struct dr_err ignored = { 0 };
 	struct dr_az_blocks b;
 
@@ -417,10 +411,10 @@ up_abandon(void *arg)
 		(void)dr_az_drop_blocks(u->a, u->a->brief, u->name, &ignored);
 }
 
-static void
-up_free(void *arg)
+void
+dr_az_upload_free(void *arg)
 {
-	struct upload *u = arg;
+	struct dr_az_upload *u = arg;
 
 	free(u->name);
 	free(u);
@@ -433,26 +427,40 @@ static const struct dr_parts_ops up_ops = {
 	.landed = up_landed,
 	.complete = up_complete,
 	.abandon = up_abandon,
-	.free = up_free,
+	.free = dr_az_upload_free,
 };
 
-struct dr_sink *
-dr_az_put(struct dr_store *store, const char *name, struct dr_err *err)
+struct dr_az_upload *
+dr_az_upload_new(struct dr_azure *a, const char *name, struct dr_err *err)
 {
-	struct upload *u = calloc(1, sizeof(*u));
-	struct dr_sink *sink;
+	struct dr_az_upload *u = calloc(1, sizeof(*u));
 
 	if (u == NULL || (u->name = strdup(name)) == NULL) {
 		dr_err_sys(err, "cannot upload \"%s\"", name);
 		free(u);
 		return NULL;
 	}
-	u->a = (struct dr_azure *)store;
-	if (dr_az_mark_new(&u->mark, err) == -1 ||
-	    (sink = dr_parts_sink(u->a->http, &up_ops, u, err)) == NULL) {
-		up_free(u);
+	u->a = a;
+	if (dr_az_mark_new(&u->mark, err) == -1) {
+		dr_az_upload_free(u);
 		return NULL;
 	}
+	return u;
+}
+
+struct dr_sink *
+dr_az_put(struct dr_store *store, const char *name, struct dr_err *err)
+{
+	struct dr_azure *a = (struct dr_azure *)store;
+	struct dr_az_upload *u;
+	struct dr_sink *sink;
+
+	if (a->conf.create_only)
+		return dr_az_once(a, name, err);
+	if ((u = dr_az_upload_new(a, name, err)) == NULL)
+		return NULL;
+	if ((sink = dr_parts_sink(a->http, &up_ops, u, err)) == NULL)
+		dr_az_upload_free(u);
 	return sink;
 }
 
@@ -466,7 +474,8 @@ dr_az_put_begin(struct dr_small *p, struct dr_err *err)
 
 	if (r == NULL)
 		return dr_err_sys(err, "cannot upload \"%s\"", p->name);
-	if (put_blob(r, a, p->name, p->data, p->len, NULL, false, err) == -1)
+	if (dr_az_put_blob(r, a, p->name, NULL, false, err) == -1 ||
+	    body(r, p->data, p->len, err) == -1)
 		goto fail;
 	dr_az_ready(r);
 	if (dr_http_start(a->http, r->http, err) == -1)
@@ -543,8 +552,8 @@ dr_az_try_replace(struct dr_store *store, const char *name, bool parts,
 	int rc = -1;
 
 	if (!parts) {
-		if (put_blob(&r, a, name, data, len, NULL, true, err) == 0 &&
-		    dr_az_wait(&r, err) == 0)
+		if (dr_az_put_blob(&r, a, name, NULL, true, err) == 0 &&
+		    body(&r, data, len, err) == 0 && dr_az_wait(&r, err) == 0)
 			rc = tried(&r, err);
 		goto out;
 	}

@@ -92,9 +92,8 @@ hash_end(struct slot *s, struct dr_err *err)
 	return 0;
 }
 
-/* An unlinked temporary file. */
-static int
-temporary(struct dr_err *err)
+int
+dr_parts_temporary(struct dr_err *err)
 {
 	const char *dir = getenv("TMPDIR");
 	char *path;
@@ -136,7 +135,7 @@ slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
 	} else {
 		free(s->mem);
 		s->mem = NULL;
-		if (s->fd == -1 && (s->fd = temporary(err)) == -1)
+		if (s->fd == -1 && (s->fd = dr_parts_temporary(err)) == -1)
 			return -1;
 		if (ftruncate(s->fd, 0) == -1 || lseek(s->fd, 0, SEEK_SET) != 0)
 			return dr_err_sys(err, "cannot empty a temporary file");

@@ -63,6 +63,9 @@ struct dr_parts_ops {
 struct dr_sink *dr_parts_sink(struct dr_http *, const struct dr_parts_ops *,
     void *arg, struct dr_err *);
 
+/* An unlinked temporary file in $TMPDIR or /var/tmp; -1. */
+int dr_parts_temporary(struct dr_err *);
+
 /* The size of part N (from 1) but the last, for tests. */
 uint64_t dr_part_size(unsigned n);
 
