@@ -99,8 +99,8 @@ status 4 "verify knows by a ledger that it was there" \
 as_pg mv "$T/kept" "$wal/0000000B/0000000B.history.zst.age"
 
 # --- what a ledger names and is gone -------------------------------------------
-# shellcheck disable=SC2012 # our own names
-last=$(ls "$wal/0000000B" | grep -v 'ledger\|history' | tail -n 1)
+last=$(cd "$wal/0000000B" && find . -name '0000000B0*.zst.age' | sort |
+    tail -n 1)
 as_pg mv "$wal/0000000B/$last" "$T/kept"
 status 0 "a restore where WAL is gone that a ledger names" restore
 match "it warns of that" \
