@@ -19,7 +19,6 @@
 
 #define JOURNAL_MAX  (256U << 20)
 #define LINE_LEN_MAX 65536U
-#define LOCK_MS      60000
 
 /* --- the directory, and who is alive ------------------------------------------- */
 
@@ -46,7 +45,7 @@ dr_walstate_open(const char *state, const char *set, uint64_t system_id,
 		dr_err_sys(err, "cannot open the state of WAL");
 		return NULL;
 	}
-	s->writers = -1;
+	s->writers = s->journal = -1;
 	if ((s->dir = dr_fmt(err, "%s/wal/%s/%llu", state, set,
 	         (unsigned long long)system_id)) == NULL ||
 	    (path = dr_fmt(err, "%s/writers", s->dir)) == NULL ||
@@ -76,6 +75,8 @@ dr_walstate_free(struct dr_walstate *s)
 		return;
 	if (s->writers != -1)
 		close(s->writers);
+	if (s->journal != -1)
+		close(s->journal);
 	free(s->dir);
 	free(s);
 }
@@ -373,6 +374,11 @@ read_all(struct dr_walstate *s, struct dr_journal *j, struct dr_err *err)
 	     at = end + 1) {
 		int got;
 
+		/* Zeros: room for more. */
+		while (at < text + len && *at == '\0')
+			at++;
+		if (at == text + len)
+			break;
 		end = memchr(at, '\n', (size_t)(text + len - at));
 		if (end == NULL)
 			end = text + len;
@@ -393,21 +399,11 @@ out:
 	return rc;
 }
 
-static int
-lock(struct dr_walstate *s, struct dr_err *err)
-{
-	char *path = dr_walstate_path(s, "lock", err);
-	int fd = path == NULL ? -1 : dr_lock(path, LOCK_MS, err);
-
-	free(path);
-	return fd;
-}
-
 int
 dr_walstate_read(struct dr_walstate *s, struct dr_journal *j,
     struct dr_err *err)
 {
-	int held = lock(s, err), rc;
+	int held = dr_walstate_lock(s, err), rc;
 
 	if (held == -1)
 		return -1;
@@ -433,53 +429,6 @@ dr_journal_has(const struct dr_journal *j, const char *name, const char *url,
 
 /* --- appending ---------------------------------------------------------------------- */
 
-/*
- * One write for the whole, so that a kill leaves all of it or none.  After a
- * torn end a newline comes first.
- */
-static int
-append(struct dr_walstate *s, const struct dr_buf *text, bool sync,
-    struct dr_err *err)
-{
-	char *path = dr_walstate_path(s, "journal", err), last = '\n';
-	struct stat st;
-	int held = -1, fd = -1, rc = -1;
-	bool made = false;
-
-	if (path == NULL || (held = lock(s, err)) == -1)
-		goto out;
-	fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
-	if (fd == -1 && errno == ENOENT) {
-		fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-		made = true;
-	}
-	if (fd == -1 || fstat(fd, &st) == -1 ||
-	    (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == -1)) {
-		dr_err_sys(err, "cannot open \"%s\"", path);
-		goto out;
-	}
-	if ((last != '\n' && dr_fd_write(fd, "\n", 1, path, err) == -1) ||
-	    dr_fd_write(fd, text->data, text->len, path, err) == -1 ||
-	    (made && dr_sync_dir(s->dir, err) == -1))
-		goto out;
-	/* Others need not wait for our disk. */
-	close(held);
-	held = -1;
-	if (sync && fdatasync(fd) == -1) {
-		dr_err_sys(err, "cannot write \"%s\"", path);
-		goto out;
-	}
-	rc = 0;
-
-out:
-	if (held != -1)
-		close(held);
-	if (fd != -1)
-		close(fd);
-	free(path);
-	return rc;
-}
-
 int
 dr_walstate_intend(struct dr_walstate *s, struct dr_intent *in,
     struct dr_err *err)
@@ -490,7 +439,7 @@ dr_walstate_intend(struct dr_walstate *s, struct dr_intent *in,
 	in->time = dr_now();
 	in->writer = s->writer;
 	if ((rc = intent_line(in, &text, err)) == 0)
-		rc = append(s, &text, true, err);
+		rc = dr_walstate_append(s, &text, true, err);
 	dr_buf_free(&text);
 	return rc;
 }
@@ -503,7 +452,7 @@ dr_walstate_close(struct dr_walstate *s, const struct dr_intent *in,
 	int rc;
 
 	if ((rc = closed_line(in, &text, err)) == 0)
-		rc = append(s, &text, false, err);
+		rc = dr_walstate_append(s, &text, false, err);
 	dr_buf_free(&text);
 	return rc;
 }
@@ -516,7 +465,7 @@ dr_walstate_gap(struct dr_walstate *s, const struct dr_wal_gap *g,
 	int rc;
 
 	if ((rc = gap_line(g, &text, err)) == 0)
-		rc = append(s, &text, true, err);
+		rc = dr_walstate_append(s, &text, true, err);
 	dr_buf_free(&text);
 	return rc;
 }
@@ -532,7 +481,7 @@ dr_walstate_compact(struct dr_walstate *s,
 	char *path = NULL;
 	int held, rc = -1;
 
-	if ((held = lock(s, err)) == -1)
+	if ((held = dr_walstate_lock(s, err)) == -1)
 		return -1;
 	if ((path = dr_walstate_path(s, "journal", err)) == NULL ||
 	    read_all(s, &j, err) == -1)

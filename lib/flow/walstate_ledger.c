@@ -302,7 +302,7 @@ first_time(const char *path, uint64_t *size)
 		return errno == ENOENT ? 0 : 1;
 	if ((n = pread(fd, line, sizeof(line) - 1, 0)) == -1)
 		t = 1;
-	if (n > 0) {
+	if (n > 0 && line[0] != '\0') {
 		line[n] = '\0';
 		/* ["intent",TIME,... or ["gap",TIME,... */
 		if ((comma = strchr(line, ',')) != NULL)

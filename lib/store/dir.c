@@ -75,12 +75,20 @@ dr_dir_parent(struct dr_dir *d, const char *name, bool make, const char **base,
 	size_t len = slash == NULL ? 0 : (size_t)(slash - name);
 	bool sync = make && (d->synced == NULL || strlen(d->synced) != len ||
 	                        strncmp(d->synced, name, len) != 0);
-	char part[DR_PART_MAX + 1];
+	char part[DR_PART_MAX + 1], all[512];
 	int fd = -1, next = -1, saved;
 
 	*base = slash == NULL ? name : slash + 1;
 	if (dr_dir_root(d, err) == -1)
 		return -1;
+	/* Most often it is there, and its way is durable. */
+	if (!sync && len > 0 && len < sizeof(all)) {
+		memcpy(all, name, len);
+		all[len] = '\0';
+		fd = openat(d->root, all, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd != -1)
+			return fd;
+	}
 	if ((fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ==
 	    -1)
 		goto sys;
