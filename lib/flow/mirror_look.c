@@ -1,0 +1,116 @@
+/* What a store holds, and what another lacks of it, in little memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "flow/mirror_int.h"
+
+/* Names are a store's own, so two must not collide by anybody's design. */
+static int
+fingerprint(const char *name, uint64_t size, unsigned char out[16],
+    struct dr_err *err)
+{
+	unsigned char digest[DR_SHA256_LEN], le[8];
+	struct dr_sha256 *h;
+	int rc = -1;
+
+	if ((h = dr_sha256_new(err)) == NULL)
+		return -1;
+	dr_put64(le, size);
+	if (dr_sha256_add(h, le, sizeof(le), err) == 0 &&
+	    dr_sha256_add(h, name, strlen(name), err) == 0 &&
+	    dr_sha256_end(h, digest, err) == 0) {
+		memcpy(out, digest, 16);
+		rc = 0;
+	}
+	dr_sha256_free(h);
+	return rc;
+}
+
+static int
+present_add(void *arg, const struct dr_object *obj, struct dr_err *err)
+{
+	struct dr_present *p = arg;
+
+	if (p->n == p->cap) {
+		size_t cap = p->cap == 0 ? 256 : 2 * p->cap;
+		void *v = reallocarray(p->v, cap, sizeof(*p->v));
+
+		if (v == NULL)
+			return dr_err_sys(err, "cannot list a store");
+		p->v = v;
+		p->cap = cap;
+	}
+	return fingerprint(obj->name, obj->size, p->v[p->n++], err);
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+int
+dr_present_read(struct dr_store *store, const char *prefix,
+    struct dr_present *p, struct dr_err *err)
+{
+	memset(p, 0, sizeof(*p));
+	if (dr_store_list(store, prefix, NULL, present_add, p, err) == -1)
+		return -1;
+	if (p->n > 1)
+		qsort(p->v, p->n, sizeof(*p->v), by_bytes);
+	return 0;
+}
+
+bool
+dr_present_has(const struct dr_present *p, const char *name, uint64_t size)
+{
+	struct dr_err ignored = { 0 };
+	unsigned char key[16];
+
+	return p->n > 0 && fingerprint(name, size, key, &ignored) == 0 &&
+	       bsearch(key, p->v, p->n, sizeof(*p->v), by_bytes) != NULL;
+}
+
+void
+dr_present_wipe(struct dr_present *p)
+{
+	free(p->v);
+	memset(p, 0, sizeof(*p));
+}
+
+int
+dr_wants_add(struct dr_wants *w, const char *name, uint64_t size,
+    struct dr_err *err)
+{
+	struct dr_want *v = w->v;
+
+	if ((w->n & (w->n - 1)) == 0) {
+		v = reallocarray(v, w->n == 0 ? 1 : 2 * w->n, sizeof(*v));
+		if (v == NULL)
+			return dr_err_sys(err, "cannot note what is lacking");
+		w->v = v;
+	}
+	memset(&v[w->n], 0, sizeof(*v));
+	v[w->n].name = (uint32_t)w->names.len;
+	v[w->n].size = size;
+	if (dr_buf_add(&w->names, name, strlen(name) + 1, err) == -1)
+		return -1;
+	w->n++;
+	return 0;
+}
+
+const char *
+dr_want_name(const struct dr_wants *w, const struct dr_want *v)
+{
+	return w->names.data + v->name;
+}
+
+void
+dr_wants_wipe(struct dr_wants *w)
+{
+	dr_buf_free(&w->names);
+	free(w->v);
+	w->v = NULL;
+	w->n = 0;
+}
