@@ -23,7 +23,9 @@ struct dr_store_ops {
 	/*
 	 * For stores over HTTP, in place of put_small: begin; look, after a
 	 * turn of the loop, whether it has ended (then result, lost and err
-	 * are set and op is gone); give up on it.
+	 * are set and op is gone); give up on it.  A kind that has put_small,
+	 * too, works in a thread that the loop knows nothing of: for where
+	 * several are put at once.
 	 */
 	int (*put_begin)(struct dr_small *, struct dr_err *);
 	void (*put_look)(struct dr_small *);

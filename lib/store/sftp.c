@@ -195,6 +195,7 @@ free_op(struct dr_store *store)
 {
 	struct sftp *s = (struct sftp *)store;
 
+	sftp_jobs_end(s);
 	for (size_t i = 0; i < SFTP_CONNS; i++)
 		sftp_hangup(&s->conn[i]);
 	pthread_cond_destroy(&s->idle);
@@ -211,6 +212,9 @@ free_op(struct dr_store *store)
 static const struct dr_store_ops sftp_ops = {
 	.put = sftp_put,
 	.put_small = sftp_put_small,
+	.put_begin = sftp_put_begin,
+	.put_look = sftp_put_look,
+	.put_cancel = sftp_put_cancel,
 	.stat = stat_op,
 	.get = sftp_get,
 	.list = sftp_list,

@@ -39,12 +39,15 @@ wait_fd(struct sftp_conn *c, int fd, short events)
 			if (pthread_equal(c->store->main, pthread_self()) &&
 			    dr_check_stop(&c->why) == -1)
 				return -1;
+			if (sftp_cancelled())
+				return dr_err_set(&c->why, DR_ERETRY,
+				    "given up while others went on");
 		}
 		if ((left = c->until - dr_monotonic()) <= 0)
 			return dr_err_set(&c->why, DR_ERETRY,
 			    "no answer from %s in time", c->store->host);
-		if (left > 1000000)
-			left = 1000000;
+		if (left > (sftp_in_job() ? 100000 : 1000000))
+			left = sftp_in_job() ? 100000 : 1000000;
 		switch (poll(p, 2, (int)(left / 1000) + 1)) {
 		case -1:
 			if (errno != EINTR)

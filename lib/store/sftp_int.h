@@ -77,8 +77,8 @@ struct sftp {
 	pthread_mutex_t mutex; /* over all that follows */
 	pthread_cond_t idle;
 	struct sftp_conn conn[SFTP_CONNS];
+	struct sftp_job *jobs; /* the main thread's */
 	int64_t rate_due; /* when what was moved may have been, by limit_rate */
-	char *synced;     /* the last directory that was seen to exist */
 };
 
 /* --- sftp_conn.c: one connection ------------------------------------------------ */
@@ -150,6 +150,12 @@ void sftp_try(struct sftp *, enum sftp_rc (*fn)(struct sftp_conn *, void *),
 /* Close F, whose connection may be in use by another thread. */
 void sftp_give_up(struct sftp *, struct sftp_file *);
 
+/* sftp_job.c: are we such a thread, and has it been given up? */
+bool sftp_in_job(void);
+bool sftp_cancelled(void);
+/* Give all up and wait for them. */
+void sftp_jobs_end(struct sftp *);
+
 /* Keep to limit_rate, N bytes having been moved. */
 int sftp_pace(struct sftp *, size_t n, struct dr_err *);
 
@@ -167,6 +173,9 @@ int sftp_parents(struct sftp *, const char *name, struct dr_err *);
 struct dr_sink *sftp_put(struct dr_store *, const char *, struct dr_err *);
 enum dr_put_result sftp_put_small(struct dr_store *, const char *, const void *,
     size_t, bool *, struct dr_err *);
+int sftp_put_begin(struct dr_small *, struct dr_err *);
+void sftp_put_look(struct dr_small *);
+void sftp_put_cancel(struct dr_small *);
 int sftp_try_replace(struct dr_store *, const char *, bool, const void *,
     size_t, struct dr_err *);
 struct dr_blob *sftp_get(struct dr_store *, const char *, struct dr_err *);

@@ -67,8 +67,11 @@ rest(struct sftp *s, int64_t us, struct dr_err *err)
 		if (pthread_equal(s->main, pthread_self()) &&
 		    dr_check_stop(err) == -1)
 			return -1;
-		if (left > 1000000)
-			left = 1000000;
+		if (sftp_cancelled())
+			return dr_err_set(err, DR_ERETRY,
+			    "given up while others went on");
+		if (left > (sftp_in_job() ? 100000 : 1000000))
+			left = sftp_in_job() ? 100000 : 1000000;
 		(void)poll(&p, 1, (int)(left / 1000) + 1);
 	}
 	return 0;
@@ -111,7 +114,8 @@ sftp_run(struct sftp *s, struct sftp_conn *want, bool must,
 		pause = (n > 5 ? 32 : 1 << n) * INT64_C(100000);
 		if (dr_random(&dice, 1, &e) == 0)
 			pause += pause * dice / 512;
-		if (e.cause != DR_ERETRY || (!s->ever && n >= FIRST_TRIES) ||
+		if (e.cause != DR_ERETRY || sftp_cancelled() ||
+		    (!s->ever && n >= FIRST_TRIES) ||
 		    dr_monotonic() + pause > until) {
 			*err = e;
 			return SFTP_FATAL;

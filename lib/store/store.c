@@ -11,6 +11,7 @@
 #include "store/driver.h"
 
 #define NAME_MAX_BYTES 512
+#define THREAD_MS      3
 
 /* Parts of [A-Za-z0-9._-], none empty, none beginning with ".". */
 bool
@@ -210,9 +211,20 @@ dr_store_put_small(struct dr_store *s, const char *name, const void *data,
 	return small.result;
 }
 
-/* Begin it; where the kind of store cannot, do it. */
+/* Does it work in a thread of its own? */
+static bool
+threaded(const struct dr_small *p)
+{
+	return p->store->ops->put_begin != NULL &&
+	       p->store->ops->put_small != NULL;
+}
+
+/*
+ * Begin it; where the kind of store cannot, or where nothing else goes on that
+ * a thread would be needed for, do it.
+ */
 static void
-begin(struct dr_small *p)
+begin(struct dr_small *p, bool alone)
 {
 	const struct dr_store_ops *ops = p->store->ops;
 
@@ -221,7 +233,7 @@ begin(struct dr_small *p)
 	p->result = DR_PUT_FAILED;
 	if (check_name(p->name, &p->err) == -1)
 		p->ended = true;
-	else if (ops->put_begin != NULL)
+	else if (ops->put_begin != NULL && !(alone && threaded(p)))
 		p->ended = ops->put_begin(p, &p->err) == -1;
 	else {
 		p->result = ops->put_small(p->store, p->name, p->data, p->len,
@@ -230,9 +242,12 @@ begin(struct dr_small *p)
 	}
 }
 
-/* How many are there; *LEFT is how many have not ended. */
+/*
+ * How many are there; *LEFT is how many have not ended; *MS is set lower
+ * where one of them will not wake us.
+ */
 static size_t
-look(struct dr_small *v, size_t n, size_t *left)
+look(struct dr_small *v, size_t n, size_t *left, uint64_t *ms)
 {
 	size_t done = 0;
 
@@ -240,9 +255,11 @@ look(struct dr_small *v, size_t n, size_t *left)
 	for (size_t i = 0; i < n; i++) {
 		if (!v[i].ended)
 			v[i].store->ops->put_look(&v[i]);
-		if (!v[i].ended)
+		if (!v[i].ended) {
 			++*left;
-		else if (v[i].result != DR_PUT_FAILED)
+			if (threaded(&v[i]))
+				*ms = THREAD_MS;
+		} else if (v[i].result != DR_PUT_FAILED)
 			done++;
 	}
 	return done;
@@ -254,7 +271,7 @@ dr_store_puts(struct dr_small *v, size_t n, size_t require, uint64_t grace_ms,
 {
 	int64_t until = -1, now;
 	size_t left, done;
-	uint64_t ms;
+	uint64_t ms, most;
 	int rc = 0;
 
 	if (require == 0 || require > n)
@@ -262,12 +279,13 @@ dr_store_puts(struct dr_small *v, size_t n, size_t require, uint64_t grace_ms,
 	/* Those that go on by themselves first: the others wait in begin. */
 	for (size_t i = 0; i < n; i++)
 		if (v[i].store->ops->put_begin != NULL)
-			begin(&v[i]);
+			begin(&v[i], n == 1);
 	for (size_t i = 0; i < n; i++)
 		if (v[i].store->ops->put_begin == NULL)
-			begin(&v[i]);
+			begin(&v[i], n == 1);
 	for (;;) {
-		done = look(v, n, &left);
+		most = 1000;
+		done = look(v, n, &left, &most);
 		if (left == 0)
 			break;
 		now = dr_monotonic();
@@ -275,7 +293,9 @@ dr_store_puts(struct dr_small *v, size_t n, size_t require, uint64_t grace_ms,
 			until = now + (int64_t)grace_ms * 1000;
 		if (until != -1 && now >= until)
 			break;
-		ms = until == -1 ? 1000 : (uint64_t)(until - now + 999) / 1000;
+		ms = until == -1 ? most : (uint64_t)(until - now + 999) / 1000;
+		if (ms > most)
+			ms = most;
 		if ((rc = dr_http_turn(ms, err)) == -1)
 			break;
 	}

@@ -3,7 +3,7 @@
 # server goes away, stops, is full, or cannot do what is asked of it.
 . "${0%/*}/../lib.sh"
 PATH=$PATH:/usr/sbin
-need dr-snap dr-push dr-pull dr-list dr-verify sshd ssh-keygen ssh-agent \
+need dr-wal dr-key dr-snap dr-push dr-pull dr-list dr-verify sshd ssh-keygen ssh-agent \
     ssh-add python3 pgrep
 
 # A server of our own, as the user that PostgreSQL runs as.
@@ -319,6 +319,26 @@ if [ "${DR_SOAK:-0}" != 0 ]; then
 else
 	skip "a session that stalls" "it takes half a minute"
 fi
+
+# --- WAL to two stores, of which this one hangs -------------------------------------------------
+dr-key new -o id 2>ok.out
+dr-key recipient id >to
+for n in 1 2; do
+	python3 "$top/tests/walseg.py" "$T/pg" "00000001000000000000000$n" "seed=$n"
+done
+wal() { # N
+	(cd pg && dr-wal push -n w -R "$T/to" --require 1 -s "$T/full" \
+	    -s "$url" "pg_wal/00000001000000000000000$1")
+}
+status 0 "a segment to two stores" wal 1
+is "is in both" "$(find d full -path '*/wal/*' -name '*1.zst.age' | wc -l)" 2
+kill -STOP "$sshd"
+from=$(date +%s)
+status 0 "one of them hangs" wal 2
+took=$(($(date +%s) - from))
+ok "which costs the other little ($took s)" [ "$took" -le 15 ]
+match "it is named" "$url" err
+kill -CONT "$sshd"
 
 # --- a server without fsync -------------------------------------------------------------------
 sshd_stop
