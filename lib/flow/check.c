@@ -203,42 +203,6 @@ try_delete(struct dr_probe *p, struct dr_err *err)
 	return 0;
 }
 
-struct newest {
-	char *id;
-};
-
-static int
-newest(void *arg, const struct dr_version *v, struct dr_err *err)
-{
-	struct newest *n = arg;
-
-	if (v->marker)
-		return 0;
-	if ((n->id = strdup(v->id)) == NULL)
-		return dr_err_sys(err, "cannot list versions");
-	return -1;
-}
-
-/* What an intruder with this credential would try: that very version. */
-static int
-try_locked_delete(struct dr_probe *p, struct dr_store *store, const char *name,
-    struct dr_err *why)
-{
-	struct newest n = { NULL };
-	int rc;
-
-	(void)dr_store_versions(store, name, newest, &n, why);
-	dr_err_clear(why);
-	rc = n.id != NULL ? dr_store_delete_version(store, name, n.id, why)
-	                  : dr_store_delete(store, name, why);
-	free(n.id);
-	set(&p->lock, rc == 1 ? DR_ANSWER_NO : DR_ANSWER_YES, NULL);
-	if (rc == 1)
-		snprintf(p->lock.why, sizeof(p->lock.why),
-		    "a locked object could be deleted");
-	return 0;
-}
-
 /* A probe of its own, locked for as short a time as will show. */
 static int
 try_lock(struct dr_probe *p, struct dr_err *err)
@@ -269,8 +233,17 @@ try_lock(struct dr_probe *p, struct dr_err *err)
 		if (p->lock.why[0] == '\0')
 			snprintf(p->lock.why, sizeof(p->lock.why),
 			    "the store took the lock and did not keep it");
-	} else
-		rc = try_locked_delete(p, store, name, &why);
+	} else {
+		/* With every version of it, as drivers delete. */
+		dr_err_clear(&why);
+		if (dr_store_delete(store, name, &why) == -1)
+			set(&p->lock, DR_ANSWER_YES, NULL);
+		else {
+			dr_err_set(&why, DR_EFAIL,
+			    "a locked object could be deleted");
+			set(&p->lock, DR_ANSWER_NO, &why);
+		}
+	}
 	if (why.cause == DR_ESTOP) {
 		*err = why;
 		rc = -1;
@@ -322,12 +295,21 @@ one_store(const struct dr_check_opts *o, const char *url, struct dr_sink *out,
     enum dr_cause *worst, struct dr_err *err)
 {
 	struct dr_probe p = { .o = o, .url = url };
+	/* The lock asked for would outlast the trial. */
+	struct dr_store_opts how = *o->how;
 	struct dr_buf text = { .max = 65536 };
 	struct dr_err why = { 0 };
 	enum dr_cause cause;
 	int rc = -1;
 
-	if ((p.store = dr_store_open(url, o->how, err)) == NULL)
+	how.lock = (struct dr_lock){ .mode = DR_LOCK_NONE };
+	if (o->how->lock.mode != DR_LOCK_NONE || o->how->lock.hold) {
+		/* Does this kind of store know locks at all? */
+		if ((p.store = dr_store_open(url, o->how, err)) == NULL)
+			return -1;
+		dr_store_free(p.store);
+	}
+	if ((p.store = dr_store_open(url, &how, err)) == NULL)
 		return -1;
 	if (try_all(&p, &why) == -1 && why.cause == DR_ESTOP) {
 		*err = why;

@@ -432,18 +432,6 @@ dr_store_delete(struct dr_store *s, const char *name, struct dr_err *err)
 }
 
 int
-dr_store_delete_version(struct dr_store *s, const char *name, const char *id,
-    struct dr_err *err)
-{
-	if (check_name(name, err) == -1)
-		return -1;
-	if (s->ops->del_version == NULL)
-		return dr_err_set(err, DR_EFAIL, "\"%s\" keeps no versions",
-		    s->url);
-	return s->ops->del_version(s, name, id, err);
-}
-
-int
 dr_store_uploads(struct dr_store *s, const char *prefix,
     int (*fn)(void *, const struct dr_upload *, struct dr_err *), void *arg,
     struct dr_err *err)

@@ -170,9 +170,6 @@ int dr_store_locked(struct dr_store *, const char *name, struct dr_lock *,
 
 /* 1, 0 it was absent, -1 (DR_EFAIL: refused, by a lock or for want of right). */
 int dr_store_delete(struct dr_store *, const char *name, struct dr_err *);
-/* The same of one of its versions, for good. */
-int dr_store_delete_version(struct dr_store *, const char *name, const char *id,
-    struct dr_err *);
 
 /* An upload that was begun and not finished: parts, blocks, a temporary. */
 struct dr_upload {
