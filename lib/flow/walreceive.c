@@ -267,6 +267,22 @@ lock(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	return fd;
 }
 
+/* Do all stores hold the same, where fewer are required? */
+static int
+all_even(const struct dr_recv *r, struct dr_err *err)
+{
+	for (size_t i = 0; i < r->o->nstores; i++) {
+		if ((r->last.behind & 1U << i) == 0)
+			continue;
+		dr_err_set(err, DR_EPARTIAL,
+		    "store \"%s\" lacks WAL that others hold", r->o->stores[i]);
+		return dr_err_hint(err,
+		    "what it lacks is sent again while the server has it, "
+		    "where --require counts this store, too");
+	}
+	return 0;
+}
+
 int
 dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 {
@@ -287,6 +303,8 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	rc = keep_on(r, err);
 	if (rc == 0)
 		rc = wind_up(r, err);
+	if (rc == 0)
+		rc = all_even(r, err);
 	if (rc == 0 && r->gaps > 0)
 		rc = dr_err_set(err, DR_EPARTIAL,
 		    "WAL is missing in the stores: it was removed %lu time%s "
