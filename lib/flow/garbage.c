@@ -1,6 +1,5 @@
 #include "flow/garbage.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,32 +11,12 @@
 #include "flow/garbage_int.h"
 #include "flow/walobj.h"
 #include "manifest/ledger.h"
-#include "manifest/manifest.h"
 
-#define MANIFEST_MAX (1U << 20) /* to look for names in, whole or not */
-#define STEM         33         /* "20261120T120000Z-0123456789abcdef" */
-#define AUDIT_MAX    49152U
+#define AUDIT_MAX 49152U
 
 /* --- names ------------------------------------------------------------------- */
 
 enum kind { KNOWN, BODY, INCREMENT, PROBE, UNKNOWN };
-
-/* Does S begin with SHAPE (d: a digit, x: a hex digit)?  Then what follows. */
-static const char *
-shaped(const char *s, const char *shape)
-{
-	for (; *shape != '\0'; s++, shape++) {
-		const char *set = *shape == 'd'   ? "0123456789"
-		                  : *shape == 'x' ? "0123456789abcdef"
-		                  : *shape == 'X' ? "0123456789ABCDEF"
-		                                  : NULL;
-
-		if (*s == '\0' ||
-		    (set != NULL ? strchr(set, *s) == NULL : *s != *shape))
-			return NULL;
-	}
-	return s;
-}
 
 /* A file, or its signature? */
 static bool
@@ -58,7 +37,7 @@ is_ledger(const char *s)
 	struct dr_ledger l;
 
 	if (digits == 0 || digits > 20 || s[digits] != '/' ||
-	    (s = shaped(s + digits, "/XXXXXXXX/")) == NULL)
+	    (s = dr_garbage_shaped(s + digits, "/XXXXXXXX/")) == NULL)
 		return false;
 	len = strlen(s);
 	if (len > 8 && strcmp(s + len - 8, ".minisig") == 0)
@@ -81,7 +60,7 @@ is_probe(const char *s)
 	if (strncmp(s, "probe-", 6) != 0)
 		return false;
 	s += strncmp(s, "probe-lock-", 11) == 0 ? 11 : 6;
-	s = shaped(s, "ddddddddTddddddZ-xxxxxxxxxxxxxxxx");
+	s = dr_garbage_shaped(s, "ddddddddTddddddZ-xxxxxxxxxxxxxxxx");
 	return s != NULL && *s == '\0';
 }
 
@@ -98,14 +77,14 @@ classify(const char *set, const char *name)
 	if (strncmp(s, "snap/", 5) == 0) {
 		if (dr_body_name_ok(set, name))
 			return BODY;
-		rest = shaped(s + 5, "ddddddddTddddddZ-xxxxxx");
+		rest = dr_garbage_shaped(s + 5, "ddddddddTddddddZ-xxxxxx");
 		return signed_as(rest, ".json") ||
 		               signed_as(rest, ".pruned.json")
 		           ? KNOWN
 		           : UNKNOWN;
 	}
 	if (strncmp(s, "rekey/", 6) == 0)
-		return signed_as(shaped(s + 6,
+		return signed_as(dr_garbage_shaped(s + 6,
 		                     "ddddddddTddddddZ-xxxxxxxxxxxxxxxx"),
 		           ".json")
 		           ? KNOWN
@@ -202,94 +181,6 @@ on_upload(void *arg, const struct dr_upload *up, struct dr_err *err)
 /* --- what manifests name ------------------------------------------------------ */
 
 static int
-add_named(struct dr_garbage_run *r, const char *stem, struct dr_err *err)
-{
-	char(*v)[STEM + 1] = r->named;
-
-	if ((r->named_n & (r->named_n - 1)) == 0) {
-		v = reallocarray(v, r->named_n == 0 ? 1 : 2 * r->named_n,
-		    sizeof(*v));
-		if (v == NULL)
-			return dr_err_sys(err, "cannot note what is named");
-		r->named = v;
-	}
-	memcpy(v[r->named_n], stem, STEM);
-	v[r->named_n][STEM] = '\0';
-	r->named_n++;
-	return 0;
-}
-
-/*
- * All that looks like a body's name, wherever it stands: a manifest that is
- * damaged or forged protects what it names, too.
- */
-static int
-names_in(struct dr_garbage_run *r, const char *text, size_t len, bool *any,
-    struct dr_err *err)
-{
-	for (size_t i = 0; i + STEM <= len; i++) {
-		if (shaped(text + i, "ddddddddTddddddZ-xxxxxxxxxxxxxxxx") ==
-		    NULL)
-			continue;
-		*any = true;
-		if (add_named(r, text + i, err) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-/* The same where the name is written with escapes. */
-static int
-names_by_json(struct dr_garbage_run *r, const char *text, size_t len, bool *any,
-    struct dr_err *err)
-{
-	json_t *m = json_loadb(text, len, 0, NULL);
-	const char *name = m == NULL ? NULL : dr_manifest_str(m, "object.name");
-	int rc = 0;
-
-	if (name != NULL)
-		rc = names_in(r, name, strlen(name), any, err);
-	json_decref(m);
-	return rc;
-}
-
-static int
-on_manifest(void *arg, const struct dr_object *obj, struct dr_err *err)
-{
-	struct dr_garbage_run *r = arg;
-	size_t n = strlen(obj->name), len;
-	struct dr_err why = { 0 };
-	bool any = false;
-	char *text;
-	int rc;
-
-	if (n < 5 || strcmp(obj->name + n - 5, ".json") != 0)
-		return 0;
-	rc = dr_store_get_small(r->store, obj->name, MANIFEST_MAX, &text, &len,
-	    &why);
-	if (rc == -1 && why.cause != DR_EDATA) {
-		*err = why;
-		return -1;
-	}
-	if (rc == 1) {
-		rc = names_in(r, text, len, &any, err);
-		if (rc == 0)
-			rc = names_by_json(r, text, len, &any, err);
-		free(text);
-		if (rc == -1)
-			return -1;
-	}
-	/* Notes that something was pruned need not name it. */
-	if (any || (n > 12 && strcmp(obj->name + n - 12, ".pruned.json") == 0))
-		return 0;
-	dr_warn("\"%s\" in \"%s\" does not tell which body is its own: no body "
-	        "is removed",
-	    obj->name, r->url);
-	r->blind = r->incomplete = true;
-	return 0;
-}
-
-static int
 by_stem(const void *a, const void *b)
 {
 	return strcmp(a, b);
@@ -300,7 +191,7 @@ static void
 drop_named(struct dr_garbage_run *r)
 {
 	size_t skip = strlen(r->o->set) + strlen("/snap/"), n = 0;
-	char stem[STEM + 1];
+	char stem[DR_GARBAGE_STEM + 1];
 
 	if (r->named_n > 1)
 		qsort(r->named, r->named_n, sizeof(*r->named), by_stem);
@@ -309,8 +200,8 @@ drop_named(struct dr_garbage_run *r)
 		bool keep = it->what == DR_GARBAGE_BODY && r->blind;
 
 		if (it->what == DR_GARBAGE_BODY && !keep) {
-			memcpy(stem, it->name + skip, STEM);
-			stem[STEM] = '\0';
+			memcpy(stem, it->name + skip, DR_GARBAGE_STEM);
+			stem[DR_GARBAGE_STEM] = '\0';
 			keep = r->named_n > 0 &&
 			       bsearch(stem, r->named, r->named_n,
 			           sizeof(*r->named), by_stem) != NULL;
@@ -336,7 +227,8 @@ find(struct dr_garbage_run *r, struct dr_err *err)
 
 	if (all != NULL && snap != NULL &&
 	    dr_store_list(r->store, all, NULL, on_object, r, err) == 0 &&
-	    dr_store_list(r->store, snap, NULL, on_manifest, r, err) == 0) {
+	    dr_store_list(r->store, snap, NULL, dr_garbage_manifest, r, err) ==
+	        0) {
 		drop_named(r);
 		if (dr_store_uploads(r->store, all, on_upload, r, err) == 0 &&
 		    dr_garbage_wal(r, err) == 0)

@@ -60,4 +60,24 @@ for kind in sftp azure s3; do
 	clears "$kind" "$("${kind}_store")"
 done
 
+# Where versions are kept, a manifest still names what it named before it was
+# overwritten.
+if (server_ s3) >server.out 2>&1; then
+	s3_env
+	DR_SET=v
+	store=$(s3_store --versioned)
+	echo two | dr-snap --stdin note --stream >two
+	status 0 "versions: a backup" dr-push --plain "$store" <two
+	bucket=${store#s3://}
+	bucket=${bucket%%/*}
+	manifest=$(s3_ ls "$bucket" | grep '/v/snap/.*Z-[0-9a-f]*\.json$')
+	echo '{"object":{"name":"v/snap/20260101T000000Z-0123456789abcdef.tar"}}' \
+	    >forged
+	s3_ put "$bucket" "$manifest" forged
+	status 0 "versions: its manifest is overwritten" \
+	    dr-prune --garbage --grace 1ms --yes "$store"
+	nomatch "versions: its body stays" '^body' out
+	is "versions: it is there" "$(s3_ ls "$bucket" | grep -c '\.tar$')" 1
+fi
+
 done_testing
