@@ -2,7 +2,11 @@
  * Who is there, and who we are: the host's key against what is known of it,
  * then ours by an agent or from a file.
  */
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +25,7 @@
 
 #define KNOWN_MAX (16U << 20)
 #define KEY_MAX   65536
+#define AGENT_MS  5000
 
 static const char system_hosts[] = "/etc/ssh/ssh_known_hosts";
 
@@ -224,6 +229,36 @@ by_agent(struct sftp_conn *c, LIBSSH2_AGENT *agent,
 	return 0;
 }
 
+/*
+ * Does it answer at all?  libssh2 would wait for it for ever.  1, 0, -1: a
+ * stop signal.
+ */
+static int
+answers(struct sftp_conn *c, const char *sock)
+{
+	static const unsigned char ask[] = { 0, 0, 0, 1, 11 };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	unsigned char byte;
+	int fd, rc = 0;
+
+	if (strlen(sock) >= sizeof(un.sun_path))
+		return 0;
+	memcpy(un.sun_path, sock, strlen(sock) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return 0;
+	sftp_patience(c, AGENT_MS);
+	if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) == 0 &&
+	    send(fd, ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask) &&
+	    sftp_wait_fd(c, fd, POLLIN) == 0)
+		rc = read(fd, &byte, 1) == 1;
+	close(fd);
+	if (c->why.cause == DR_ERETRY)
+		dr_err_clear(&c->why);
+	sftp_patience(c, SFTP_STALL_MS);
+	return c->why.cause != DR_OK ? -1 : rc;
+}
+
 static int
 agent(struct sftp_conn *c, const struct dr_ssh_key *only, struct tried *t,
     struct dr_err *err)
@@ -234,8 +269,17 @@ agent(struct sftp_conn *c, const struct dr_ssh_key *only, struct tried *t,
 
 	if (sock == NULL || *sock == '\0')
 		return 0;
+	if ((rc = answers(c, sock)) == -1) {
+		*err = c->why;
+		return -1;
+	}
+	if (rc == 0) {
+		note(t, "the agent, which does not answer");
+		return 0;
+	}
 	if ((a = ssh2.agent_init(c->session)) == NULL)
 		return 0;
+	rc = 0;
 	if (ssh2.agent_connect(a) != 0 || ssh2.agent_list_identities(a) != 0)
 		note(t, "the agent, which does not answer");
 	else

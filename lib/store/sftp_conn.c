@@ -23,9 +23,8 @@ sftp_patience(struct sftp_conn *c, uint64_t ms)
 	c->until = dr_monotonic() + (int64_t)ms * 1000;
 }
 
-/* Until FD is ready for EVENTS; the main thread also hears signals. */
-static int
-wait_fd(struct sftp_conn *c, int fd, short events)
+int
+sftp_wait_fd(struct sftp_conn *c, int fd, short events)
 {
 	struct pollfd p[2] = { { .fd = fd, .events = events },
 		{ .fd = c->cleanup ? -1 : dr_stop_fd(), .events = POLLIN } };
@@ -72,7 +71,7 @@ sftp_wait(struct sftp_conn *c)
 		events |= POLLIN;
 	if (dir & LIBSSH2_SESSION_BLOCK_OUTBOUND)
 		events |= POLLOUT;
-	return wait_fd(c, c->fd, events == 0 ? POLLIN : events);
+	return sftp_wait_fd(c, c->fd, events == 0 ? POLLIN : events);
 }
 
 /* A socket to one address; -1: ERR. */
@@ -94,7 +93,7 @@ dial(struct sftp_conn *c, const struct addrinfo *ai, struct dr_err *err)
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == -1) {
 		if (errno != EINPROGRESS)
 			e = errno;
-		else if (wait_fd(c, fd, POLLOUT) == -1) {
+		else if (sftp_wait_fd(c, fd, POLLOUT) == -1) {
 			*err = c->why;
 			close(fd);
 			return -1;

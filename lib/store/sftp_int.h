@@ -95,6 +95,8 @@ void sftp_hangup(struct sftp_conn *);
  * server was silent, or that a signal came.
  */
 int sftp_wait(struct sftp_conn *);
+/* The same until FD is ready for EVENTS of poll(2). */
+int sftp_wait_fd(struct sftp_conn *, int fd, short events);
 /* The next call may take MS. */
 void sftp_patience(struct sftp_conn *, uint64_t ms);
 

@@ -177,6 +177,10 @@ SSH_ASKPASS=$T/askpass SSH_ASKPASS_REQUIRE=force ssh-add -q keys/locked \
 status 0 "by the agent" dr-list "$url"
 status 0 "the agent has the key that is named" \
     dr-list "$url?identity=$T/keys/locked"
+kill -STOP "$SSH_AGENT_PID"
+status 1 "an agent that hangs" dr-list "$url"
+match "is told, too" 'the agent, which does not answer' err
+kill -CONT "$SSH_AGENT_PID"
 ssh-add -q -D 2>ok.out
 status 1 "an empty agent" dr-list "$url"
 kill "$SSH_AGENT_PID"
