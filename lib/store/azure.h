@@ -93,8 +93,8 @@ struct dr_az_conf {
 	enum dr_az_auth auth;
 	unsigned char *key; /* secret */
 	size_t key_len;
-	char *sas;        /* secret; without "?" */
-	bool create_only; /* as the SAS says of itself */
+	char *sas; /* secret; without "?" */
+	bool once; /* no blocks: bodies go up in one request */
 };
 
 /* From the URL and the environment.  DR_EUSAGE. */
@@ -268,6 +268,7 @@ struct dr_az_upload {
 	char *name;
 	struct dr_az_mark mark;
 	unsigned sent; /* blocks */
+	bool late;     /* some were cancelled on their way */
 };
 
 struct dr_az_upload *

@@ -201,7 +201,7 @@ secrets(struct parts *p, struct dr_az_conf *c, struct dr_err *err)
 			    "\"sig=\" in it");
 		if ((c->sas = strdup(s)) == NULL)
 			return dr_err_sys(err, "cannot read the SAS of Azure");
-		c->create_only = create_only(c->sas);
+		c->once = c->once || create_only(c->sas);
 	}
 	return 0;
 }
@@ -376,10 +376,11 @@ int
 dr_az_conf(const struct dr_url *u, struct dr_az_conf *c, struct dr_err *err)
 {
 	const char *account = dr_url_param(u, "account");
+	const char *blocks = dr_url_param(u, "blocks");
 	struct parts p = { 0 };
 
 	memset(c, 0, sizeof(*c));
-	if (dr_url_only(u, "account|endpoint|region", err) == -1)
+	if (dr_url_only(u, "account|blocks|endpoint|region", err) == -1)
 		return -1;
 	if (u->user != NULL || u->port != 0)
 		return dr_err_set(err, DR_EUSAGE,
@@ -391,6 +392,10 @@ dr_az_conf(const struct dr_url *u, struct dr_az_conf *c, struct dr_err *err)
 		return dr_err_set(err, DR_EUSAGE,
 		    "\"%s\" cannot be the beginning of names in Azure",
 		    u->path);
+	if (blocks != NULL && strcmp(blocks, "no") != 0)
+		return dr_err_set(err, DR_EUSAGE,
+		    "blocks is \"no\" or is not said");
+	c->once = blocks != NULL;
 	if (account == NULL)
 		account = getenv("AZURE_STORAGE_ACCOUNT");
 	if (account != NULL && *account == '\0')

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
@@ -332,13 +333,14 @@ static int
 up_landed(void *arg, unsigned n, struct dr_http_req *q, bool cancelled,
     struct dr_err *err)
 {
+	struct dr_az_upload *u = arg;
 	struct dr_az_req *r = q->arg;
 	int rc = 0;
 
-	(void)arg;
 	(void)n;
 	if (!cancelled && q->status != 201)
 		rc = dr_az_fail(r, err);
+	u->late = u->late || cancelled;
 	req_free(r);
 	return rc;
 }
@@ -395,20 +397,31 @@ up_complete(void *arg, unsigned n, struct dr_err *err)
 /*
  * Blocks belong to a name, not to an upload.  They are dropped where all of
  * them are ours; else, and without the rights, the service forgets them a
- * week after the last one.
+ * week after the last one.  Those whose requests were cancelled may still be
+ * on their way there.
  */
 static void
 up_abandon(void *arg)
 {
+	static const struct timespec pause = { .tv_nsec = 150000000 };
 	struct dr_az_upload *u = arg;
 	struct dr_err ignored = { 0 };
 	struct dr_az_blocks b;
+	int rc;
 
-	if (u->sent > 0 &&
-	    dr_az_blocks(u->a, u->a->brief, u->name, &b, &ignored) == 1 &&
-	    b.marks == 1 && b.foreign == 0 &&
-	    memcmp(b.mark.random, u->mark.random, sizeof(b.mark.random)) == 0)
-		(void)dr_az_drop_blocks(u->a, u->a->brief, u->name, &ignored);
+	for (unsigned left = u->late ? 6 : 1; u->sent > 0 && left > 0; left--) {
+		rc = dr_az_blocks(u->a, u->a->brief, u->name, &b, &ignored);
+		if (rc == -1 ||
+		    (rc == 1 && (b.marks != 1 || b.foreign > 0 ||
+		                    memcmp(b.mark.random, u->mark.random,
+		                        sizeof(b.mark.random)) != 0)))
+			return;
+		if (rc == 1 && dr_az_drop_blocks(u->a, u->a->brief, u->name,
+		                   &ignored) == -1)
+			return;
+		if (left > 1)
+			(void)nanosleep(&pause, NULL);
+	}
 }
 
 void
@@ -455,7 +468,7 @@ dr_az_put(struct dr_store *store, const char *name, struct dr_err *err)
 	struct dr_az_upload *u;
 	struct dr_sink *sink;
 
-	if (a->conf.create_only)
+	if (a->conf.once)
 		return dr_az_once(a, name, err);
 	if ((u = dr_az_upload_new(a, name, err)) == NULL)
 		return NULL;

@@ -129,28 +129,18 @@ status 1 "the archive tier: not read" dr-pull -n arch -o a "azblob://$c/arch"
 match "the archive tier: how long it takes" '15 hours' "$T/err"
 
 # --- a reply that was lost -------------------------------------------------------------
-if proxy_server azure; then
-	proxy_fault lost502 100 'PUT .*comp=blocklist'
-	(
-		sleep 2
-		proxy_fault none
-	) &
-	ok "the reply to the last request was lost: it is our own" \
-	    push noise "azblob://$c/lost" lost
-	wait $!
-	proxy_fault lost502 100 'PUT .*[.]tar'
-	(
-		sleep 2
-		proxy_fault none
-	) &
-	ok "the same with one that is small" push little "azblob://$c/lost" lost
-	wait $!
-	status 0 "both are there" dr-verify -n lost "azblob://$c/lost"
-	proxy_stop
-	azure_env
-else
-	skip "lost replies" "no proxy"
-fi
+cutter_server azure
+cutter_rule 1 lost - 'PUT .*comp=blocklist'
+ok "the reply to the last request was lost: it is our own" \
+    push noise "azblob://$c/lost" lost
+is "and it was lost" "$(cutter_hits)" 1
+cutter_rule 1 lost - 'PUT .*[.]tar'
+ok "the same with one that is small" push little "azblob://$c/lost" lost
+cutter_rule 1 lost - 'PUT .*[.]json '
+ok "the same with a manifest" push little "azblob://$c/lost" lost
+cutter_clear
+azure_env
+status 0 "all are there" dr-verify -n lost "azblob://$c/lost"
 
 # --- tokens -----------------------------------------------------------------------------
 tls_certs

@@ -230,7 +230,7 @@ settings(void)
 	OK(conf("azblob://cont", &c) == 0 && c.auth == DR_AZ_SAS &&
 	        c.account == NULL && is(c.origin, "http://127.0.0.1:10000") &&
 	        is(c.base, "/dev") && is(c.url, "azblob://cont") &&
-	        is(c.sas, "sv=2021&sp=c&sig=a%2Fb%3D") && c.create_only,
+	        is(c.sas, "sv=2021&sp=c&sig=a%2Fb%3D") && c.once,
 	    "connection string: SAS and endpoint");
 	dr_az_conf_wipe(&c);
 	setenv("AZURE_STORAGE_CONNECTION_STRING",
@@ -263,9 +263,14 @@ settings(void)
 	    "a key of another account");
 	unsetenv("AZURE_STORAGE_KEY");
 	setenv("AZURE_STORAGE_SAS_TOKEN", "sp=cw&sig=c", 1);
-	OK(conf("azblob://cont", &c) == 0 && !c.create_only,
+	OK(conf("azblob://cont", &c) == 0 && !c.once,
 	    "a SAS that may write, too");
 	dr_az_conf_wipe(&c);
+	OK(conf("azblob://cont?blocks=no", &c) == 0 && c.once &&
+	        is(c.url, "azblob://cont?account=a"),
+	    "without blocks all the same");
+	dr_az_conf_wipe(&c);
+	OK(refused("azblob://cont?blocks=yes", "blocks"), "no other word");
 	OK(conf("azblob://cont?account=b&endpoint=https://x.y:8443", &c) == 0 &&
 	        c.auth == DR_AZ_SAS && is(c.origin, "https://x.y:8443") &&
 	        is(c.url, "azblob://cont?account=b&endpoint=https://x.y:8443"),
