@@ -39,6 +39,9 @@ struct parts {
 	struct dr_err early; /* what went wrong before finish */
 };
 
+/* Alive: several stores are written to in one thread, in step. */
+static unsigned sinks;
+
 uint64_t
 dr_part_size(unsigned n)
 {
@@ -246,7 +249,8 @@ room(struct parts *p, struct dr_err *err)
 		return 0;
 	if (p->now != NULL && launch(p, err) == -1)
 		return -1;
-	if (wait_below(p, SLOTS, err) == -1)
+	/* Of several, each keeps one part in flight, for memory's sake. */
+	if (wait_below(p, sinks > 1 ? 2 : SLOTS, err) == -1)
 		return -1;
 	while (p->slot[i].state != FREE)
 		i++;
@@ -339,6 +343,7 @@ parts_free(struct dr_sink *sink)
 		p->ops->abandon(p->arg);
 	p->ops->free(p->arg);
 	free(p);
+	sinks--;
 }
 
 static const struct dr_sink_ops sink_ops = {
@@ -364,5 +369,6 @@ dr_parts_sink(struct dr_http *http, const struct dr_parts_ops *ops, void *arg,
 	p->arg = arg;
 	for (size_t i = 0; i < SLOTS; i++)
 		p->slot[i].fd = -1;
+	sinks++;
 	return &p->sink;
 }

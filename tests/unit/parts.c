@@ -246,6 +246,31 @@ test_parts(void)
 }
 
 static void
+test_several(void)
+{
+	struct server s[3];
+	struct dr_sink *sink[3];
+	bool good = true;
+
+	memset(s, 0, sizeof(s));
+	dr_err_clear(&err);
+	flying = most = 0;
+	for (size_t i = 0; i < 3; i++)
+		sink[i] = dr_parts_sink(NULL, &ops, &s[i], &err);
+	for (size_t at = 0; at < 40 * MIB; at += MIB)
+		for (size_t i = 0; i < 3; i++)
+			good = good && dr_sink_write(sink[i], bytes + at, MIB,
+			                   &err) == 0;
+	for (size_t i = 0; i < 3; i++) {
+		good = good && dr_sink_finish(sink[i], &err) == 0 &&
+		       s[i].completed == 1 && s[i].parts == 5;
+		dr_sink_free(sink[i]);
+	}
+	OK(good, "three bodies at once");
+	OK(most <= 6, "each with two parts at most");
+}
+
+static void
 test_failure(void)
 {
 	struct server s;
@@ -301,6 +326,7 @@ main(void)
 	test_sizes();
 	test_whole();
 	test_parts();
+	test_several();
 	test_failure();
 	free(bytes);
 	return DONE();
