@@ -22,21 +22,12 @@ else
 	user=$(id -un)
 fi
 
-# sshd_start [PORT]: with the lines of the file "more".
+# sshd_up PORT: with the lines of the file "more".
 : >more
 log=$T/sshd.log
 : >"$log"
-sshd_start() {
-	port=${1:-$(python3 -c '
-import socket
-for p in range(2223, 2300):
-    s = socket.socket()
-    try:
-        s.bind(("127.0.0.1", p))
-        print(p)
-        break
-    except OSError:
-        pass')}
+sshd_up() {
+	port=$1
 	cat >sshd_config - more <<-END2
 	Port $port
 	ListenAddress 127.0.0.1
@@ -61,13 +52,25 @@ for p in range(2223, 2300):
 	n=0
 	while ! grep -q "listening on 127.0.0.1 port $port" "$log"; do
 		n=$((n + 1))
-		[ "$n" -lt 100 ] || {
-			sed 's/^/# /' "$log"
-			return 1
-		}
+		kill -0 "$sshd" 2>/dev/null && [ "$n" -lt 100 ] || return 1
 		sleep 0.05
 	done
 	url=sftp://$user@127.0.0.1:$port$T/d
+}
+
+# sshd_start [PORT]: by default on one that is free.
+sshd_start() {
+	if [ $# -gt 0 ]; then
+		sshd_up "$1"
+		return
+	fi
+	# Others may take it before it is ours.
+	for p in $(python3 -c 'import random
+print(*random.sample(range(2223, 2300), 10))'); do
+		sshd_up "$p" && return
+	done
+	sed 's/^/# /' "$log"
+	return 1
 }
 
 # Its sessions, and itself.
