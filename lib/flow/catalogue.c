@@ -426,7 +426,7 @@ dr_catalogue_seek(struct dr_store *store, const char *set,
 
 	if (rc == 1)
 		rc = seek_before(store, set, o, at, all, err);
-	if (rc != -1)
+	if (rc != -1 && all->n > 1)
 		qsort(all->v, all->n, sizeof(*all->v), by_start);
 	return rc == -1 ? -1 : 0;
 }
@@ -472,7 +472,8 @@ dr_catalogue_read(struct dr_store *store, const char *set,
 	for (i = o->only == NULL ? out->n : 0; i-- > 0;)
 		if (seek_before(store, set, o, i, out, err) == -1)
 			goto out;
-	qsort(out->v, out->n, sizeof(*out->v), by_start);
+	if (out->n > 1)
+		qsort(out->v, out->n, sizeof(*out->v), by_start);
 	rc = 0;
 
 out:
