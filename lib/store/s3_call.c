@@ -19,6 +19,7 @@ dr_s3_call(struct dr_s3_call *c, struct dr_s3 *s3, const char *method,
     const char *name, const char *what, struct dr_err *err)
 {
 	struct dr_buf path = { .max = 8192 };
+	char *of;
 
 	memset(c, 0, sizeof(*c));
 	c->s3 = s3;
@@ -28,10 +29,17 @@ dr_s3_call(struct dr_s3_call *c, struct dr_s3 *s3, const char *method,
 	memcpy(c->sha256, EMPTY, sizeof(c->sha256));
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	c->what = dr_fmt(err, what, name == NULL ? s3->store.url : name);
+	of = dr_fmt(err, what, name == NULL ? s3->store.url : name);
 #pragma GCC diagnostic pop
-	if (c->what == NULL)
+	if (of == NULL)
 		return -1;
+	c->what = of;
+	if (name != NULL) {
+		c->what = dr_fmt(err, "%s in \"%s\"", of, s3->store.url);
+		free(of);
+		if (c->what == NULL)
+			return -1;
+	}
 	if (dr_buf_str(&path, s3->base, err) == -1 ||
 	    dr_buf_str(&path, "/", err) == -1 ||
 	    (name != NULL &&
