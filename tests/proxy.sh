@@ -7,7 +7,9 @@
 #	proxy_fault NAME [PERCENT [REGEX]]
 #			what befalls requests whose "METHOD URL" REGEX matches:
 #			503, 429, reject (closed unanswered), drop (silence),
-#			lost502 (done, and answered 502); none
+#			lost502 (done, and answered 502), bare (403 for what would
+#			make an object without If-None-Match, as a policy of AWS
+#			can have it); none
 #	proxy_stop	end it: connections are refused
 #	cutter_server KIND	the same place, taken by store/cutter.py
 #	cutter_rule [COUNT] ACTION ARG REGEX, cutter_clear, cutter_hits
@@ -100,7 +102,12 @@ proxy_conf_() {
 	    http-request return status 429 if { var(txn.fault) -m str 429 }
 	    http-request reject if { var(txn.fault) -m str reject }
 	    http-request tarpit if { var(txn.fault) -m str drop }
-	    http-response deny deny_status 502 if { var(txn.fault) -m str lost502 }
+	    acl conditional req.hdr(if-none-match) -m found
+    acl makes method PUT
+    acl makes url_sub uploadId=
+    acl part url_sub partNumber=
+    http-request return status 403 content-type application/xml string "<Error><Code>AccessDenied</Code><Message>no</Message></Error>" if { var(txn.fault) -m str bare } makes !part !conditional
+    http-response deny deny_status 502 if { var(txn.fault) -m str lost502 }
 	    default_backend b
 	backend b
 	    server s 127.0.0.1:$2

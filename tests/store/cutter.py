@@ -19,7 +19,7 @@ COUNT times at most, and each time a line goes to HITS:
     mute -          likewise, and the connection stays
     error200 CODE   not carried out; 200 and an S3 error of that code
     after200 CODE   carried out; 200 and an S3 error of that code
-    status CODE     not carried out; that status
+    status N CODE   not carried out; that status and an S3 error
     none -
 """
 import re
@@ -148,7 +148,8 @@ def answer(client, status, text, body):
 
 def error(code):
     return (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}'
-            "</Code><Message>spoilt</Message></Error>").encode()
+            "</Code><Message>spoilt</Message><Region>eu-test-1</Region>"
+            "</Error>").encode()
 
 
 def one(client, server):
@@ -165,7 +166,8 @@ def one(client, server):
         for _ in blocks(client, head):
             pass
         if action == "status":
-            answer(client, int(arg), "Spoilt", error("Spoilt"))
+            number, _, code = arg.partition(" ")
+            answer(client, int(number), "Spoilt", error(code or "Spoilt"))
         else:
             answer(client, 200, "OK", error(arg))
         return

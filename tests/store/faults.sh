@@ -164,13 +164,13 @@ faults() {
 	before=$(names_in "$kind" "$bucket")
 
 	# --- ends in the middle ------------------------------------------------------
-	cutter_rule status 403 "$part"
+	cutter_rule status "403 AccessDenied" "$part"
 	status 1 "a part that is refused" publish 20000000 "$store"
 	match "  is told with the store" "${store%%\?*}" "$T/err"
 	is "  nothing is there" "$(names_in "$kind" "$bucket")" "$before"
 	is "  no upload is left" "$(begun_in "$kind" "$bucket")" ""
 	cutter_clear
-	cutter_rule status 403 "$complete"
+	cutter_rule status "403 AccessDenied" "$complete"
 	status 1 "an end that is refused" publish 20000000 "$store"
 	is "  nothing is there" "$(names_in "$kind" "$bucket")" "$before"
 	is "  no upload is left" "$(begun_in "$kind" "$bucket")" ""
