@@ -85,6 +85,9 @@ main(int argc, char **argv)
 		    NULL, "do not verify the signature of --input", NULL },
 		{ "json", 0, DR_OPT_FLAG, &o.json, 0, 0, NULL,
 		    "print the result as JSON", NULL },
+		{ "patience", 0, DR_OPT_MSEC, &o.line.how.patience_ms, 0, 0,
+		    "DURATION", "give a store up that fails for DURATION (2m)",
+		    NULL },
 		DR_OPTS_STORE(&o.line),
 		DR_OPTS_LOCK(&o.line),
 		DR_OPTS_BODY(&o.line),
@@ -97,7 +100,8 @@ main(int argc, char **argv)
 		"[--lock-mode MODE]\n"
 		"               [--legal-hold] [--storage-class CLASS] "
 		"[--sse KIND]\n"
-		"               [--limit-rate SIZE] [--json] STORE...",
+		"               [--limit-rate SIZE] [--patience DURATION] [--json] "
+		"STORE...",
 		"Publish a backup in one or more stores at once.",
 		"dr-snap -d service=main | dr-pack | "
 		"dr-seal -R /etc/dr/recipients |\n"

@@ -15,7 +15,7 @@ faults		1	100000
 rpo		1	25
 clusters	1	12
 races		20	500
-outage		2	60
+outage		1	60
 list		300	2500
 pages		2500	12000
 azpages		5200	21000

@@ -170,6 +170,7 @@ int
 dr_s3_refused(const struct dr_s3_call *c, struct dr_err *err)
 {
 	const char *region = dr_http_field(c->req, "x-amz-bucket-region");
+	const struct dr_lock *lock = &c->s3->store.opts->lock;
 	const struct dr_s3_said *s = &c->said;
 	int status = c->req->status;
 
@@ -189,10 +190,15 @@ dr_s3_refused(const struct dr_s3_call *c, struct dr_err *err)
 		}
 	if (status == 403 || status == 401)
 		return denied(c, err);
-	if (s->code[0] != '\0')
-		return dr_err_set(err, DR_EFAIL, "%s failed: %s%s%s (%d)",
-		    c->what, s->code, s->message[0] != '\0' ? ": " : "",
-		    s->message, status);
-	return dr_err_set(err, DR_EFAIL, "%s failed: %s (%d)", c->what,
-	    by_status(status), status);
+	if (s->code[0] == '\0')
+		return dr_err_set(err, DR_EFAIL, "%s failed: %s (%d)", c->what,
+		    by_status(status), status);
+	dr_err_set(err, DR_EFAIL, "%s failed: %s%s%s (%d)", c->what, s->code,
+	    s->message[0] != '\0' ? ": " : "", s->message, status);
+	if (dr_s3_is(c, "InvalidRequest") &&
+	    (lock->mode != DR_LOCK_NONE || lock->hold))
+		dr_err_hint(err,
+		    "does the bucket lock objects?  That is chosen when a "
+		    "bucket is made");
+	return -1;
 }

@@ -148,7 +148,8 @@ def answer(client, status, text, body):
 
 def error(code):
     return (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}'
-            "</Code><Message>spoilt</Message><Region>eu-test-1</Region>"
+            "</Code><Message>spoilt</Message>" +
+            ("<Region>eu-test-1</Region>" if "Header" in code else "") +
             "</Error>").encode()
 
 

@@ -66,7 +66,7 @@ faults() {
 		complete='^PUT .*comp=blocklist'
 		;;
 	esac
-	status 0 "a backup in parts" publish 20000000 "$store"
+	status 0 "a backup in parts" publish 9000000 "$store"
 	status 0 "a small one" publish "$store"
 	unharmed "$kind" "$store" "$bucket" 2
 
@@ -74,7 +74,7 @@ faults() {
 	proxy_server "$kind"
 	for f in 503 429 reject; do
 		proxy_fault $f 20
-		status 0 "$f for some requests" publish 20000000 "$store"
+		status 0 "$f for some requests" publish 9000000 "$store"
 		ok "  the same comes back" same_back "$store"
 		proxy_fault none
 	done
@@ -85,7 +85,7 @@ faults() {
 		sleep "$n"
 		proxy_fault none
 	) &
-	status 0 "503 for $n seconds" publish 10000000 "$store"
+	status 0 "503 for $n seconds" publish 9000000 "$store"
 	wait $!
 	proxy_fault 503
 	(
@@ -108,18 +108,18 @@ faults() {
 
 	# --- bytes that do not come ----------------------------------------------
 	cutter_server "$kind"
-	cutter_rule 2 cut-request 1000000 "$part"
-	status 0 "a part is cut short on its way" publish 20000000 "$store"
+	cutter_rule 2 cut-request 100000 "$part"
+	status 0 "a part is cut short on its way" publish 9000000 "$store"
 	is "  it was" "$(cutter_hits)" 2
 	ok "  the same comes back" same_back "$store"
 	cutter_clear
 	cutter_rule 1 lost - "$part"
-	status 0 "the reply to a part is lost" publish 20000000 "$store"
+	status 0 "the reply to a part is lost" publish 9000000 "$store"
 	is "  it was" "$(cutter_hits)" 1
 	cutter_clear
 	cutter_rule 1 lost - "$complete"
 	status 0 "the reply to the last request is lost" \
-	    publish 20000000 "$store"
+	    publish 9000000 "$store"
 	is "  it was" "$(cutter_hits)" 1
 	ok "  the same comes back" same_back "$store"
 	cutter_clear
@@ -132,7 +132,7 @@ faults() {
 	is "  it was" "$(cutter_hits)" 1
 	cutter_clear
 	unharmed "$kind" "$store" "$bucket" 12
-	status 0 "one to read" publish 20000000 "$store"
+	status 0 "one to read" publish 9000000 "$store"
 	for what in "cut-reply 100000" "short-reply 100000" "lost -"; do
 		cutter_clear
 		# shellcheck disable=SC2086 # two words
@@ -148,12 +148,12 @@ faults() {
 	if [ "$kind" = s3 ]; then
 		cutter_rule 1 error200 InternalError "$complete"
 		status 0 "200 with an error inside, not done" \
-		    publish 20000000 "$store"
+		    publish 9000000 "$store"
 		is "  it was so" "$(cutter_hits)" 1
 		cutter_clear
 		cutter_rule 1 after200 InternalError "$complete"
 		status 0 "200 with an error inside, and done" \
-		    publish 20000000 "$store"
+		    publish 9000000 "$store"
 		is "  it was so" "$(cutter_hits)" 1
 		ok "  the same comes back" same_back "$store"
 		cutter_clear
@@ -165,17 +165,17 @@ faults() {
 
 	# --- ends in the middle ------------------------------------------------------
 	cutter_rule status "403 AccessDenied" "$part"
-	status 1 "a part that is refused" publish 20000000 "$store"
+	status 1 "a part that is refused" publish 9000000 "$store"
 	match "  is told with the store" "${store%%\?*}" "$T/err"
 	is "  nothing is there" "$(names_in "$kind" "$bucket")" "$before"
 	is "  no upload is left" "$(begun_in "$kind" "$bucket")" ""
 	cutter_clear
 	cutter_rule status "403 AccessDenied" "$complete"
-	status 1 "an end that is refused" publish 20000000 "$store"
+	status 1 "an end that is refused" publish 9000000 "$store"
 	is "  nothing is there" "$(names_in "$kind" "$bucket")" "$before"
 	is "  no upload is left" "$(begun_in "$kind" "$bucket")" ""
 	cutter_clear
-	head -c 30000000 /dev/urandom >"$T/data"
+	head -c 18000000 /dev/urandom >"$T/data"
 	for s in TERM HUP; do
 		cutter_rule slow-request 1000000 "$part"
 		dr-snap --stdin data <"$T/data" |

@@ -69,7 +69,7 @@ status 0 "a legal hold" publish --legal-hold "$store"
 is "is kept to" "$(delete_all x-amz-bypass-governance-retention:true)" ""
 
 status 1 "a bucket without locks" publish --lock-days 1 "s3://$plain/p"
-note "$(head -n 1 "$T/err")"
+match "  is asked about" 'does the bucket lock objects' "$T/err"
 is "nothing is published there" "$(s3_ ls "$plain" | grep -c 'json$')" 0
 
 # --- one that lies -----------------------------------------------------------------

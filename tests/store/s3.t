@@ -58,7 +58,7 @@ own=t-$bucket-own
 python3 "$top/tests/store/s3.py" mb "$own"
 s3_ quota "$user" 1000000
 status 0 "a quota that is kept" publish "s3://$own/p"
-status 1 "a quota that is not" publish 20000000 "s3://$own/p"
+status 1 "a quota that is not" publish 9000000 "s3://$own/p"
 match "  is told" 'quota' "$T/err"
 is "  nothing is there" \
     "$(python3 "$top/tests/store/s3.py" ls "$own" | wc -l)" 3
