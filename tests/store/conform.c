@@ -416,8 +416,8 @@ test_names(struct dr_store *s)
 	static const char *const bad[] = { "", "/a", "a//b", "../a", ".a",
 		"a b" };
 	static const char *const good[] = {
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz/"
-		"0123456789._-",
+		("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz/"
+		 "0123456789._-"),
 		"a-b/x", "a.b/x", "a/x", "a0", "a..b", "a/x.json",
 		"a/x.json.minisig", "a/-x", "a/_"
 	};
