@@ -57,6 +57,7 @@ upstream_() {
 	s3) echo "$TEST_S3_PORT" ;;
 	azure) echo "$TEST_AZURE_PORT" ;;
 	swift) echo "$TEST_SWIFT_PORT" ;;
+	gs) echo "$gs_port" ;;
 	esac
 }
 

@@ -80,6 +80,14 @@ static const struct {
 	    "the store does not know the access key",
 	    "is it this store's?  See AWS_ACCESS_KEY_ID, AWS_PROFILE, and the "
 	    "endpoint" },
+	/* Google's. */
+	{ "InvalidSecurity", DR_EFAIL, "the store does not know the access key",
+	    "HMAC keys are made for a service account or a user, in the "
+	    "settings of Cloud Storage (Interoperability)" },
+	{ "AuthenticationRequired", DR_EFAIL,
+	    "the token is not valid, or has expired",
+	    "GOOGLE_OAUTH_ACCESS_TOKEN lasts for an hour at most: a file that "
+	    "GOOGLE_APPLICATION_CREDENTIALS names renews itself" },
 	{ "SignatureDoesNotMatch", DR_EFAIL, "the secret key is wrong",
 	    "the secret does not belong to the access key; or a proxy on the "
 	    "way changes the Host header or the path" },

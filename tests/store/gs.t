@@ -3,19 +3,23 @@
 # every store has to be, and the main job through it.  Nothing of this runs
 # against Google.
 . "${0%/*}/../lib.sh"
+. "$top/tests/servers.sh"
+. "$top/tests/proxy.sh"
 . "$top/tests/store/job.sh"
 need python3 "$top/build/$V/store/conform"
 
 # Every third piece arrives in part only.
 mkfifo "$T/in"
 python3 "$top/tests/store/gcs.py" 3 <"$T/in" >"$T/port" 2>"$T/gcs.err" &
+helpers_="$helpers_ $!"
 exec 7>"$T/in"
 n=0
 until [ -s "$T/port" ] || [ "$n" -ge 200 ]; do
 	sleep 0.05
 	n=$((n + 1))
 done
-at=http://127.0.0.1:$(cat "$T/port")
+gs_port=$(cat "$T/port")
+at=http://127.0.0.1:$gs_port
 
 unset GOOGLE_OAUTH_ACCESS_TOKEN BOTO_CONFIG GOOGLE_APPLICATION_CREDENTIALS \
     GS_ACCESS_KEY_ID GS_SECRET_ACCESS_KEY
@@ -34,6 +38,39 @@ is "it is what every store has to be" "$? $(grep '^not ok' "$T/conform")" "0 "
 job_keys
 job_files "gs://job/a?endpoint=$at"
 
+gs_env() {
+	: # it is the same through the proxy
+}
+
+# --- replies lost, bodies cut short, a server that is busy
+cutter_server gs
+spoilt() { # NAME WHAT COUNT ACTION ARG REGEX
+	name_=$1 what_=$2
+	shift 2
+	cutter_clear
+	cutter_rule "$@"
+	status 0 "$what_: backed up" as_pg sh -c 'dr-snap tree |
+	    dr-seal -R to | dr-push -n "$@"' sh "$name_" \
+	    "gs://job/b?endpoint=http://127.0.0.1:$proxy_port"
+	ok "$what_: it happened" test "$(cutter_hits)" -ge 1
+	status 0 "$what_: and whole" as_pg dr-verify -n "$name_" \
+	    "gs://job/b?endpoint=$at"
+}
+spoilt reply "a reply is lost" 1 lost - 'PUT .*upload_id'
+spoilt replies "each reply is lost once or twice" 3 lost - 'PUT '
+spoilt body "a body is cut short" 2 cut-request 5000000 'PUT .*upload_id'
+spoilt answer "an answer is cut short" 1 cut-reply 0 'POST '
+spoilt busy "the server is busy" 3 status 503 '(PUT|POST) '
+cutter_clear
+cutter_rule 1 status 403 'PUT .*upload_id'
+status 1 "a piece is refused" as_pg sh -c 'dr-snap tree |
+    dr-seal -R to | dr-push -n refused "$1"' sh \
+    "gs://job/b?endpoint=http://127.0.0.1:$proxy_port"
+status 0 "then there is nothing" as_pg dr-list -n refused \
+    "gs://job/b?endpoint=$at"
+is "of it" "$(cat "$T/out")" ""
+cutter_clear
+
 GS_SECRET_ACCESS_KEY=wrong status 1 "the wrong secret" \
     dr-list -n files "gs://job/a?endpoint=$at"
 match "says so" "error: .*secret key is wrong" "$T/err"
@@ -50,9 +87,7 @@ status 0 "a token does" dr-list -n files "gs://job/a?endpoint=$at"
 is "and lists what is there" "$(grep -c full "$T/out")" 1
 GOOGLE_OAUTH_ACCESS_TOKEN=ya29.old
 status 1 "a token that has expired" dr-list -n files "gs://job/a?endpoint=$at"
-match "says so" "error: .*denied|error: .*expired" "$T/err"
+match "says so" "error: .*the token is not valid, or has expired" "$T/err"
 nomatch "without it" "ya29" "$T/err"
 
-exec 7>&-
-wait
 done_testing
