@@ -89,9 +89,9 @@ away() {
 	is "nothing of it is published" "$(names "$kind" "$bucket")" "$before"
 	is "and nothing is left of it" "$(uploads "$kind" "$bucket")" ""
 	proxy_stop
-	[ "$(count 0 1)" = 1 ] || return 0
+	[ "$kind $(count 0 1)" = "s3 1" ] || return 0
 
-	# Longer than our patience: two minutes, all of them at once.
+	# Longer than our patience, two minutes for a request: all at once.
 	proxy_server "$kind"
 	proxy_fault 503
 	small
@@ -105,7 +105,7 @@ away() {
 		wait "$p"
 		is "given up: try again later" "$?" 5
 	done
-	for f in err.push err.list err.verify; do
+	for f in err.push err.list out.verify; do
 		match "$f says why" '503' "$f"
 	done
 	proxy_stop
