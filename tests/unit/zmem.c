@@ -72,7 +72,7 @@ main(void)
 	if (data == NULL || c == NULL || dr_buf_room(&s, LEN, &err) == -1)
 		abort();
 	for (size_t i = 0; i < LEN; i++)
-		data[i] = (char)(i * i / 1000 + i % 7);
+		data[i] = (char)(i / 97 * 31 + i % 7);
 	m = dr_zmem_start(data, LEN, 1, 2, &err);
 	for (size_t at = 0; m != NULL && at < LEN; at += 777777)
 		dr_zmem_fed(m, at);
