@@ -52,6 +52,33 @@ on_id(const struct dr_s3_call *c, char **id, struct dr_err *err)
 	return (*id = dr_fmt(err, "%s", text)) == NULL ? -1 : 0;
 }
 
+/* An upload whose id never reached us. */
+static int
+on_unknown(void *arg, const struct dr_upload *up, struct dr_err *err)
+{
+	struct upload *u = arg;
+
+	if (strcmp(up->name, u->name) != 0 ||
+	    (u->id != NULL && strcmp(up->id, u->id) == 0))
+		return 0;
+	return dr_s3_upload_abort(&u->s3->store, up->name, up->id, err) == -1
+	           ? -1
+	           : 0;
+}
+
+/* Where the reply to a beginning was lost: nobody else writes this name. */
+static void
+drop_unknown(struct upload *u)
+{
+	struct dr_err err = { 0 };
+
+	if (dr_s3_uploads(&u->s3->store, u->name, on_unknown, u, &err) == -1)
+		dr_warn("an upload of \"%s\" may stay in \"%s\" until dr-prune "
+		        "--garbage: %s",
+		    u->name, u->s3->store.url, err.msg);
+	u->begin_lost = false;
+}
+
 static int
 upload_begin(void *arg, struct dr_err *err)
 {
@@ -73,6 +100,8 @@ upload_begin(void *arg, struct dr_err *err)
 		goto out;
 	rc = c.own.status == 200 ? on_id(&c, &u->id, err)
 	                         : dr_s3_refused(&c, err);
+	if (rc == 0 && u->begin_lost)
+		drop_unknown(u);
 
 out:
 	dr_s3_wipe(&c);
@@ -349,19 +378,6 @@ next:
 	return rc;
 }
 
-/* An upload whose id never reached us. */
-static int
-on_unknown(void *arg, const struct dr_upload *up, struct dr_err *err)
-{
-	struct upload *u = arg;
-
-	if (strcmp(up->name, u->name) != 0)
-		return 0;
-	return dr_s3_upload_abort(&u->s3->store, up->name, up->id, err) == -1
-	           ? -1
-	           : 0;
-}
-
 static void
 upload_abandon(void *arg)
 {
@@ -371,8 +387,8 @@ upload_abandon(void *arg)
 
 	if (u->id != NULL)
 		rc = dr_s3_upload_abort(&u->s3->store, u->name, u->id, &err);
-	if (rc != -1 && u->begin_lost)
-		rc = dr_s3_uploads(&u->s3->store, "", on_unknown, u, &err);
+	if (u->begin_lost)
+		drop_unknown(u);
 	if (rc == -1)
 		dr_warn("parts of \"%s\" stay in \"%s\" until dr-prune "
 		        "--garbage: %s",
