@@ -105,9 +105,12 @@ proxy_conf_() {
 	    http-request tarpit if { var(txn.fault) -m str drop }
 	    acl conditional req.hdr(if-none-match) -m found
     acl makes method PUT
-    acl makes url_sub uploadId=
     acl part url_sub partNumber=
-    http-request return status 403 content-type application/xml string "<Error><Code>AccessDenied</Code><Message>no</Message></Error>" if { var(txn.fault) -m str bare } makes !part !conditional
+    acl ends method POST
+    acl upload url_sub uploadId=
+    http-request set-var(txn.bare) bool(true) if makes !part !conditional
+    http-request set-var(txn.bare) bool(true) if ends upload !conditional
+    http-request return status 403 content-type application/xml string "<Error><Code>AccessDenied</Code><Message>no</Message></Error>" if { var(txn.fault) -m str bare } { var(txn.bare) -m bool }
     http-response deny deny_status 502 if { var(txn.fault) -m str lost502 }
 	    default_backend b
 	backend b

@@ -162,6 +162,8 @@ int dr_s3_dirs(struct dr_store *, const char *prefix,
 int dr_s3_versions(struct dr_store *, const char *name,
     int (*fn)(void *, const struct dr_version *, struct dr_err *), void *arg,
     struct dr_err *);
+/* 1 a list shows NAME, 0 it does not, -1: it may not be listed. */
+int dr_s3_listed(struct dr_s3 *, const char *name, struct dr_err *);
 int dr_s3_uploads(struct dr_store *, const char *prefix,
     int (*fn)(void *, const struct dr_upload *, struct dr_err *), void *arg,
     struct dr_err *);

@@ -59,6 +59,19 @@ take(const struct dr_s3_call *c, struct dr_s3_head *h, struct dr_err *err)
 }
 
 /*
+ * Without the right to list the whole bucket what is absent is denied: then a
+ * list below a prefix, where that is allowed, tells.
+ */
+static bool
+denied_absent(const struct dr_s3_call *c, const char *name)
+{
+	struct dr_err ignored = { 0 };
+
+	return c->req->status == 403 && dr_s3_is(c, "AccessDenied") &&
+	       dr_s3_listed(c->s3, name, &ignored) == 0;
+}
+
+/*
  * HEAD's refusals have no body, so the reason is asked for by a GET of one
  * byte.  1: that is not refused.
  */
@@ -77,7 +90,9 @@ reason(struct dr_s3 *s3, const char *name, struct dr_err *err)
 	else if (c.req->status == 404 && !dr_s3_is(&c, "NoSuchBucket")) {
 		s3->seen = true;
 		rc = 0;
-	} else
+	} else if (denied_absent(&c, name))
+		rc = 0;
+	else
 		rc = dr_s3_refused(&c, err);
 
 out:
@@ -156,7 +171,8 @@ dr_s3_get_small(struct dr_store *store, const char *name, size_t max,
 	c.own.reply_max = max + 1 < ERROR_MAX ? ERROR_MAX : max + 1;
 	if (dr_s3_do(&c, err) == -1)
 		goto out;
-	if (c.req->status == 404 && !dr_s3_is(&c, "NoSuchBucket")) {
+	if ((c.req->status == 404 && !dr_s3_is(&c, "NoSuchBucket")) ||
+	    denied_absent(&c, name)) {
 		rc = 0;
 		goto out;
 	}

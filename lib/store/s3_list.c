@@ -65,6 +65,41 @@ out:
 	return rc;
 }
 
+struct sought {
+	const char *key;
+	bool found;
+};
+
+static int
+on_sought(void *arg, const struct dr_s3_entry *e, struct dr_err *err)
+{
+	struct sought *s = arg;
+
+	(void)err;
+	if (strcmp(e->key, s->key) == 0)
+		s->found = true;
+	return 0;
+}
+
+/* Of the names that begin with NAME it is the first. */
+int
+dr_s3_listed(struct dr_s3 *s3, const char *name, struct dr_err *err)
+{
+	struct dr_s3_next next = { 0 };
+	struct sought s = { 0 };
+	char *key;
+	int rc;
+
+	if ((key = dr_fmt(err, "%s%s", s3->prefix, name)) == NULL)
+		return -1;
+	s.key = key;
+	rc = page(s3, BY_TOKEN, key, NULL, NULL, false, &next, on_sought, &s,
+	    err);
+	dr_s3_next_wipe(&next);
+	free(key);
+	return rc == -1 ? -1 : s.found;
+}
+
 /* All pages; PREFIX without the store's. */
 static int
 pages(struct dr_s3 *s3, enum paging by, const char *prefix,

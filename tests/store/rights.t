@@ -18,12 +18,18 @@ as() {
 	# shellcheck disable=SC2046 # two words
 	s3_env $(cat "$T/$1.keys")
 }
+# This server makes the uploader an object's owner, who may read it unless that
+# is denied.
 cat >"$T/policy" <<END
 { "Version": "2012-10-17", "Statement": [
   { "Effect": "Allow",
     "Principal": { "AWS": ["arn:aws:iam:::user/backup-$bucket"] },
     "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
     "Resource": ["arn:aws:s3:::$bucket/p/s/snap/*"] },
+  { "Effect": "Deny",
+    "Principal": { "AWS": ["arn:aws:iam:::user/backup-$bucket"] },
+    "Action": ["s3:GetObject", "s3:DeleteObject", "s3:PutObjectAcl"],
+    "Resource": ["arn:aws:s3:::$bucket/*"] },
   { "Effect": "Allow",
     "Principal": { "AWS": ["arn:aws:iam:::user/wal-$bucket"] },
     "Action": ["s3:PutObject", "s3:GetObject"],
@@ -58,26 +64,26 @@ one=$(s3_ ls "$bucket" | grep 'json$' | head -n 1)
 is "both are there" "$(s3_ ls "$bucket" | wc -l)" 6
 status 1 "but not list them" dr-list -n s "$store"
 match "  is told" 'access is denied' "$T/err"
-status 1 "nor read them" dr-pull -n s "$store"
+status 1 "nor read them" dr-pull -n s --body "$store"
 status 1 "by whatever means" me get "$bucket" "$one"
 status 1 "nor delete one" me rm "$bucket" "$one"
 match "  it is refused" 403 "$T/err"
 status 1 "nor one under its condition replace" me put "$bucket" "$one" \
     "$T/file" "If-None-Match:*"
 match "  it is refused" 412 "$T/err"
+cp "$T/data" "$T/kept"
 status 1 "nor write elsewhere" publish "s3://$bucket/q"
 match "  it is told" 'access is denied' "$T/err"
 nomatch "no secret is in any message" "$AWS_SECRET_ACCESS_KEY" "$T/err"
+mv "$T/kept" "$T/data"
 
 # --- reading: get and list -------------------------------------------------------------
 as restore
 is "who may read lists both" "$(backups "$store")" 2
 status 0 "verifies them" dr-verify -n s "$store"
 ok "and gets them" same_back "$store"
-status 1 "but cannot push" publish "$store"
+status 1 "but cannot push" publish 20000000 "$store"
 status 1 "nor delete" me rm "$bucket" "$one"
-dr-snap --stdin data <"$T/data" | dr-push -n s --plain "$store" \
-    >/dev/null 2>&1
 is "nothing was added" "$(s3_ ls "$bucket" | wc -l)" 6
 is "nor begun" "$(s3_ uploads "$bucket")" ""
 
@@ -125,10 +131,15 @@ status 1 "nor under the condition" me put "$bucket" "$one" file \
     "If-None-Match:*"
 match "  it is refused" 412 err
 status 0 "dr-push --check finds that it holds" dr-push --check -n s "$store"
-match "  for single requests" 'create' out
-sed 's/^/# /' out err
+match "  nothing can be overwritten" '^  overwrite +no' out
+match "  nor by an upload in parts" '^  overwrite-parts +no' out
+match "  but there are rights to spare" '^  delete +yes +more than' out
+match "  so it is no protection" 'protection +none: .* delete' out
+is "  and nothing is left of it" "$(s3_ uploads "$bucket")" ""
 proxy_stop
 s3_env
 status 0 "without it" dr-push --check -n s "$store"
-sed 's/^/# /' out err
+match "  it tells that objects can be overwritten" \
+    '^  overwrite +yes +more than' out
+match "  so it is no protection" 'protection +none: .* overwrite' out
 done_testing
