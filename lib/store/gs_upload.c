@@ -138,7 +138,7 @@ begin(struct upload *u, struct dr_err *err)
 	    dr_s3_header(&c, once[0], once[1], err) == -1 ||
 	    dr_s3_header(&c, "content-type", "application/octet-stream", err) ==
 	        -1 ||
-	    dr_s3_how(&c, err) == -1 || dr_s3_do(&c, err) == -1)
+	    dr_s3_how(&c, false, err) == -1 || dr_s3_do(&c, err) == -1)
 		goto out;
 	url = dr_http_field(c.req, "location");
 	if (c.req->status == 412)

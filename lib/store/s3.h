@@ -144,7 +144,7 @@ int dr_s3_put_begin(struct dr_small *, struct dr_err *);
 void dr_s3_put_look(struct dr_small *);
 void dr_s3_put_cancel(struct dr_small *);
 /* Headers that say how an object is to be kept. */
-int dr_s3_how(struct dr_s3_call *, struct dr_err *);
+int dr_s3_how(struct dr_s3_call *, bool small, struct dr_err *);
 /* It cannot create only: go on all the same?  Says so once. */
 bool dr_s3_may_replace(struct dr_s3 *, const char *name, struct dr_err *);
 struct dr_sink *dr_s3_put(struct dr_store *, const char *name, struct dr_err *);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/msg.h"
 #include "store/s3.h"
@@ -26,13 +27,22 @@ locks(const struct dr_s3 *s3)
 	       s3->store.opts->lock.hold;
 }
 
+/* What must be asked back before it can be read, hours later. */
+static bool
+is_archive(const char *class)
+{
+	return strcasecmp(class, "GLACIER") == 0 ||
+	       strcasecmp(class, "DEEP_ARCHIVE") == 0;
+}
+
 int
-dr_s3_how(struct dr_s3_call *c, struct dr_err *err)
+dr_s3_how(struct dr_s3_call *c, bool small, struct dr_err *err)
 {
 	const struct dr_store_opts *o = c->s3->store.opts;
 	char until[DR_S3_TIME_LEN];
 
 	if (o->storage_class != NULL &&
+	    (!small || !is_archive(o->storage_class)) &&
 	    dr_s3_xheader(c, "storage-class", o->storage_class, err) == -1)
 		return -1;
 	if (o->sse != NULL && c->s3->dialect->kms != NULL) {
@@ -99,7 +109,7 @@ go(struct put *p, const struct dr_small *s, struct dr_err *err)
 		if (dr_s3_call(c, s3, "PUT", s->name, "upload of \"%s\"",
 		        err) == -1 ||
 		    dr_s3_body(c, s->data, s->len, err) == -1 ||
-		    dr_s3_md5(c, err) == -1 || dr_s3_how(c, err) == -1)
+		    dr_s3_md5(c, err) == -1 || dr_s3_how(c, true, err) == -1)
 			return -1;
 		if (p->state == PUT) {
 			c->conditional = true;

@@ -91,7 +91,7 @@ upload_begin(void *arg, struct dr_err *err)
 	    dr_s3_query(&c, "uploads", "", err) == -1 ||
 	    dr_s3_header(&c, "content-type", "application/octet-stream", err) ==
 	        -1 ||
-	    dr_s3_how(&c, err) == -1)
+	    dr_s3_how(&c, false, err) == -1)
 		goto out;
 	u->begin_lost = true;
 	rc = dr_s3_do(&c, err);

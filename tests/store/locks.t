@@ -62,4 +62,13 @@ bucket=${plain#s3://}
 bucket=${bucket%%/*}
 is "gets no manifest" "$(s3_ ls "$bucket" | grep -c 'json$')" 0
 
+# --- classes that cannot be read at once -----------------------------------------
+# The gateway here has no such class, and refuses what asks for it.
+plain=$(s3_store)
+status 0 "small objects never go into an archive" \
+    dr-push --storage-class GLACIER "$plain" <one
+head -c 9000000 /dev/urandom | dr-snap --stdin x | dr-seal -R to |
+	cat >big.sealed
+status 1 "large bodies do" dr-push --storage-class GLACIER "$plain" <big.sealed
+
 done_testing
