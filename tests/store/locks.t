@@ -57,6 +57,7 @@ is "all is locked" "$(locks COMPLIANCE w)" "$(s3_ ls "$bucket" | grep -c /w/)"
 
 # --- a store that has none -------------------------------------------------------
 plain=$(s3_store)
+sealed two >two
 status 1 "a bucket without locks" dr-push --lock-days 1 "$plain" <one
 bucket=${plain#s3://}
 bucket=${bucket%%/*}
@@ -65,8 +66,9 @@ is "gets no manifest" "$(s3_ ls "$bucket" | grep -c 'json$')" 0
 # --- classes that cannot be read at once -----------------------------------------
 # The gateway here has no such class, and refuses what asks for it.
 plain=$(s3_store)
+sealed two >two
 status 0 "small objects never go into an archive" \
-    dr-push --storage-class GLACIER "$plain" <one
+    dr-push --storage-class GLACIER "$plain" <two
 head -c 9000000 /dev/urandom | dr-snap --stdin x | dr-seal -R to |
 	cat >big.sealed
 status 1 "large bodies do" dr-push --storage-class GLACIER "$plain" <big.sealed
