@@ -128,9 +128,12 @@ streams(void)
 static int
 first_signal(void *arg)
 {
+	struct sigaction sa = { .sa_handler = SIG_DFL };
 	struct pollfd p = { .events = POLLIN };
 	struct dr_err err = { 0 };
 
+	/* Under nohup it is ignored, and stays so. */
+	sigaction(*(int *)arg, &sa, NULL);
 	dr_main_begin("dr-x");
 	p.fd = dr_stop_fd();
 	if (dr_stopped() != 0 || dr_check_stop(&err) != 0 ||
