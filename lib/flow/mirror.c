@@ -9,6 +9,7 @@
 #include "flow/catalogue.h"
 #include "flow/mirror_int.h"
 #include "flow/setconf.h"
+#include "flow/through.h"
 #include "manifest/manifest.h"
 
 #define SIG_MAX 4096U
@@ -64,7 +65,9 @@ dr_mirror_bad(struct dr_mirror *m, const char *name, const struct dr_err *why)
 	struct dr_err bad = *why;
 
 	dr_warn("not copying \"%s\": %s", name, bad.msg);
-	bad.cause = DR_EDATA;
+	/* That the store is away says nothing of what is in it. */
+	if (bad.cause != DR_ERETRY)
+		bad.cause = DR_EDATA;
 	note(m, &bad);
 }
 
@@ -106,14 +109,13 @@ put(struct dr_mirror *m, const char *name, const char *text, size_t len,
 
 int
 dr_mirror_text(struct dr_mirror *m, const char *name, const char *text,
-    size_t len, const char *sig, size_t sig_len, bool *done, struct dr_err *err)
+    size_t len, const char *sig, size_t sig_len, struct dr_err *err)
 {
 	struct dr_err why = { 0 };
 	struct dr_copy c = { .name = name, .size = len + sig_len };
 	char *signame;
 	int rc = 0;
 
-	*done = false;
 	if (dr_mirror_lacks(m, name, len + sig_len, err) == -1)
 		return -1;
 	if (m->o->dry_run)
@@ -122,7 +124,6 @@ dr_mirror_text(struct dr_mirror *m, const char *name, const char *text,
 		return -1;
 	if ((sig == NULL || put(m, signame, sig, sig_len, &why) == 0) &&
 	    put(m, name, text, len, &why) == 0) {
-		*done = true;
 		c.result = DR_OK;
 		dr_mirror_copied(m, &c);
 	} else if (why.cause == DR_ESTOP) {
@@ -137,20 +138,42 @@ dr_mirror_text(struct dr_mirror *m, const char *name, const char *text,
 }
 
 int
-dr_mirror_signed(struct dr_mirror *m, const char *name, size_t max, bool *done,
+dr_mirror_read(struct dr_mirror *m, const char *name, size_t max, char **text,
+    size_t *len, char **sig, size_t *sig_len, struct dr_err *err)
+{
+	char signer[DR_KEYID_HEX], note[DR_NOTE_MAX] = "";
+	struct dr_err why = { 0 };
+	int rc;
+
+	rc = dr_signed_read(m->src, name, max, m->keys, text, len, sig, sig_len,
+	    signer, err);
+	if (rc != -1 || err->cause != DR_EDATA || m->keys == NULL)
+		return rc;
+	if (dr_through_signed(m->src, name, max, m->keys, NULL, text, len, sig,
+	        sig_len, signer, note, &why) != 1) {
+		if (why.cause != DR_ESTOP)
+			return -1;
+		*err = why;
+		return -1;
+	}
+	dr_err_clear(err);
+	if (note[0] != '\0')
+		dr_warn("%s", note);
+	return 1;
+}
+
+int
+dr_mirror_signed(struct dr_mirror *m, const char *name, size_t max,
     struct dr_err *err)
 {
 	struct dr_err why = { 0 };
-	char *text = NULL, *sig = NULL, signer[DR_KEYID_HEX];
+	char *text = NULL, *sig = NULL;
 	size_t len, sig_len;
 	int rc;
 
-	*done = false;
-	rc = dr_signed_read(m->src, name, max, m->keys, &text, &len, &sig,
-	    &sig_len, signer, &why);
+	rc = dr_mirror_read(m, name, max, &text, &len, &sig, &sig_len, &why);
 	if (rc == 1)
-		rc =
-		    dr_mirror_text(m, name, text, len, sig, sig_len, done, err);
+		rc = dr_mirror_text(m, name, text, len, sig, sig_len, err);
 	else if (rc == -1 && why.cause == DR_ESTOP)
 		*err = why;
 	else {
@@ -176,7 +199,6 @@ on_rekey(void *arg, const struct dr_object *obj, struct dr_err *err)
 {
 	struct rekey *r = arg;
 	size_t len = strlen(obj->name);
-	bool done;
 
 	if (len > 8 && strcmp(obj->name + len - 8, ".minisig") == 0)
 		return 0;
@@ -186,7 +208,7 @@ on_rekey(void *arg, const struct dr_object *obj, struct dr_err *err)
 	}
 	if (dr_present_has(&r->there, obj->name, obj->size))
 		return 0;
-	return dr_mirror_signed(r->m, obj->name, 16U << 20, &done, err);
+	return dr_mirror_signed(r->m, obj->name, 16U << 20, err);
 }
 
 int
@@ -217,15 +239,13 @@ one_set(struct dr_mirror *m, const char *set, struct dr_err *err)
 	m->sum.set = set;
 	m->sum.src = dr_store_url(m->src);
 	m->sum.dst = dr_store_url(m->dst);
-	if (dr_regions_check(set, &m->dst, 1, err) == -1)
-		return -1;
 	rc = dr_mirror_rekey(m, err);
 	if (rc == 0)
 		rc = dr_mirror_wal(m, err);
 	if (rc == 0)
 		rc = dr_mirror_snap(m, err);
 	m->sum.usec = dr_monotonic() - start;
-	if (rc == -1 && m->first.cause == DR_OK)
+	if (rc == -1)
 		m->sum.failed++;
 	if (m->hooks->set != NULL &&
 	    m->hooks->set(m->hooks->arg, &m->sum, err) == -1)
@@ -279,9 +299,13 @@ all_sets(struct dr_mirror *m, struct dr_err *err)
 	if (rc == 0 && sets.n == 0)
 		rc = dr_err_set(err, DR_EFAIL, "there is no set in \"%s\"",
 		    dr_store_url(m->src));
+	for (size_t i = 0; i < sets.n && rc == 0; i++)
+		rc = dr_regions_check(sets.v[i], &m->dst, 1, err);
 	for (size_t i = 0; i < sets.n && rc == 0; i++) {
 		rc = one_set(m, sets.v[i], err);
 		some |= m->sum.copied > 0;
+		if (rc == -1 && some && err->cause == DR_EFAIL)
+			err->cause = DR_EPARTIAL;
 	}
 	if (rc == 0)
 		rc = verdict(m, some, err);

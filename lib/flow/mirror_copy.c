@@ -2,6 +2,7 @@
  * Transfers between two stores: a few processes, each with its own
  * connections, that copy one object at a time.
  */
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -20,9 +21,11 @@
 #include "flow/mirror_int.h"
 #include "flow/through.h"
 
-#define SMALL   (4U << 20) /* up to this an object goes in one request */
-#define STEP    (1U << 20)
-#define WORKERS 16
+#define SMALL    (4U << 20) /* up to this an object goes in one request */
+#define STEP     (1U << 20)
+#define WORKERS  16
+/* With so many failures in a row, the rest would fail, too. */
+#define IN_A_ROW 8
 
 /* --- one object ---------------------------------------------------------------- */
 
@@ -76,25 +79,63 @@ open_source(struct dr_store *src, const struct dr_copy *c, struct dr_err *err)
 	return blob;
 }
 
+/* From beneath: what is current is not what is meant. */
 static int
-copy_small(struct dr_store *dst, struct dr_blob *blob, const struct dr_copy *c,
-    const struct dr_store *src, struct dr_err *err)
+read_beneath(struct dr_store *src, const struct dr_copy *c, char **data,
+    char sha256[DR_SHA256_HEX], struct dr_err *err)
+{
+	struct dr_blob *blob = open_source(src, c, err);
+	int rc = -1;
+
+	if (blob == NULL)
+		return -1;
+	if (blob->size != c->size)
+		not_signed(c, src, err);
+	else if ((*data = malloc(c->size + 1)) == NULL)
+		dr_err_sys(err, "cannot copy \"%s\"", c->name);
+	else if (dr_blob_pread(blob, *data, c->size, 0, err) == 0 &&
+	         dr_sha256_hex(*data, c->size, sha256, err) == 0)
+		rc = c->sha256[0] == '\0' || strcmp(sha256, c->sha256) == 0
+		         ? 0
+		         : not_signed(c, src, err);
+	dr_blob_free(blob);
+	return rc;
+}
+
+/* In one request, where what is current is what is meant. */
+static int
+read_small(struct dr_store *src, const struct dr_copy *c, char **data,
+    char sha256[DR_SHA256_HEX], struct dr_err *err)
+{
+	size_t len = 0;
+	int rc = dr_store_get_small(src, c->name, c->size, data, &len, err);
+
+	if (rc == -1 && err->cause != DR_EDATA)
+		return -1;
+	if (rc == 1 && len == c->size) {
+		if (dr_sha256_hex(*data, len, sha256, err) == -1)
+			return -1;
+		if (c->sha256[0] == '\0' || strcmp(sha256, c->sha256) == 0)
+			return 0;
+	}
+	free(*data);
+	*data = NULL;
+	dr_err_clear(err);
+	return read_beneath(src, c, data, sha256, err);
+}
+
+static int
+copy_small(struct dr_store *src, struct dr_store *dst, const struct dr_copy *c,
+    struct dr_err *err)
 {
 	struct dr_err why = { 0 };
 	char sha256[DR_SHA256_HEX];
-	size_t len = (size_t)blob->size;
-	char *data = malloc(len + 1);
+	size_t len = (size_t)c->size;
+	char *data = NULL;
 	int rc = -1;
 
-	if (data == NULL)
-		return dr_err_sys(err, "cannot copy \"%s\"", c->name);
-	if (dr_blob_pread(blob, data, len, 0, err) == -1 ||
-	    dr_sha256_hex(data, len, sha256, err) == -1)
+	if (read_small(src, c, &data, sha256, err) == -1)
 		goto out;
-	if (c->sha256[0] != '\0' && strcmp(sha256, c->sha256) != 0) {
-		not_signed(c, src, err);
-		goto out;
-	}
 	switch (dr_store_put_small(dst, c->name, data, len, NULL, &why)) {
 	case DR_PUT_OK:
 		rc = 0;
@@ -114,7 +155,7 @@ out:
 
 static int
 stream(struct dr_source *from, struct dr_sink *to, const struct dr_copy *c,
-    char sha256[DR_SHA256_HEX], struct dr_err *err)
+    struct dr_pace *pace, char sha256[DR_SHA256_HEX], struct dr_err *err)
 {
 	unsigned char digest[DR_SHA256_LEN];
 	struct dr_sha256 *h = dr_sha256_new(err);
@@ -129,6 +170,7 @@ stream(struct dr_source *from, struct dr_sink *to, const struct dr_copy *c,
 	       (n = dr_source_read(from, buf, STEP, err)) > 0) {
 		done += (uint64_t)n;
 		if (dr_check_stop(err) == -1 ||
+		    dr_pace_wait(pace, (uint64_t)n, err) == -1 ||
 		    dr_sha256_add(h, buf, (size_t)n, err) == -1 ||
 		    dr_sink_write(to, buf, (size_t)n, err) == -1) {
 			n = -1;
@@ -148,7 +190,7 @@ stream(struct dr_source *from, struct dr_sink *to, const struct dr_copy *c,
 
 static int
 copy_big(struct dr_store *dst, struct dr_blob *blob, const struct dr_copy *c,
-    const struct dr_store *src, struct dr_err *err)
+    const struct dr_store *src, struct dr_pace *pace, struct dr_err *err)
 {
 	struct dr_err why = { 0 };
 	char sha256[DR_SHA256_HEX];
@@ -158,7 +200,7 @@ copy_big(struct dr_store *dst, struct dr_blob *blob, const struct dr_copy *c,
 
 	if ((from = dr_blob_source(blob, err)) == NULL ||
 	    (to = dr_store_put(dst, c->name, err)) == NULL ||
-	    stream(from, to, c, sha256, err) == -1)
+	    stream(from, to, c, pace, sha256, err) == -1)
 		goto out;
 	if (c->sha256[0] != '\0' && strcmp(sha256, c->sha256) != 0) {
 		not_signed(c, src, err);
@@ -180,19 +222,19 @@ out:
 
 int
 dr_copy_object(struct dr_store *src, struct dr_store *dst,
-    const struct dr_copy *c, struct dr_err *err)
+    const struct dr_copy *c, struct dr_pace *pace, struct dr_err *err)
 {
-	struct dr_blob *blob = open_source(src, c, err);
+	struct dr_blob *blob;
 	int rc;
 
-	if (blob == NULL)
+	if (c->size <= SMALL)
+		return dr_pace_wait(pace, c->size, err) == -1
+		           ? -1
+		           : copy_small(src, dst, c, err);
+	if ((blob = open_source(src, c, err)) == NULL)
 		return -1;
-	if (blob->size != c->size)
-		rc = not_signed(c, src, err);
-	else if (c->size <= SMALL)
-		rc = copy_small(dst, blob, c, src, err);
-	else
-		rc = copy_big(dst, blob, c, src, err);
+	rc = blob->size != c->size ? not_signed(c, src, err)
+	                           : copy_big(dst, blob, c, src, pace, err);
 	dr_blob_free(blob);
 	return rc;
 }
@@ -212,10 +254,11 @@ struct worker {
 
 struct dr_copiers {
 	const struct dr_mirror_opts *o;
-	struct dr_store_opts src_how, dst_how;
+	struct dr_pace *pace;
 	struct worker worker[WORKERS];
 	int n; /* as many as were asked for */
 	int begun;
+	int in_a_row; /* failures since the last that was copied */
 	struct dr_err failure;
 };
 
@@ -235,8 +278,8 @@ serve(const struct dr_copiers *cs, int orders, int replies)
 	struct order o;
 	int rc = -1;
 
-	if ((src = dr_store_open(cs->o->src, &cs->src_how, &err)) == NULL ||
-	    (dst = dr_store_open(cs->o->dst, &cs->dst_how, &err)) == NULL)
+	if ((src = dr_store_open(cs->o->src, cs->o->from, &err)) == NULL ||
+	    (dst = dr_store_open(cs->o->dst, cs->o->to, &err)) == NULL)
 		goto out;
 	for (;;) {
 		struct dr_copy c = { .name = name };
@@ -254,13 +297,15 @@ serve(const struct dr_copiers *cs, int orders, int replies)
 		name[o.name] = '\0';
 		c.size = o.size;
 		memcpy(c.sha256, o.sha256, sizeof(c.sha256));
-		if (dr_copy_object(src, dst, &c, &r.err) == -1)
+		if (dr_copy_object(src, dst, &c, cs->pace, &r.err) == -1)
 			r.result = r.err.cause;
 		if (dr_fd_write(replies, &r, sizeof(r), "replies", &err) == -1)
 			break;
 	}
 
 out:
+	if (rc == -1 && err.cause != DR_OK && err.cause != DR_ESTOP)
+		dr_warn("%s", err.msg);
 	dr_store_free(dst);
 	dr_store_free(src);
 	return rc;
@@ -271,6 +316,7 @@ spawn(struct dr_copiers *cs, struct dr_err *err)
 {
 	struct worker *w = &cs->worker[cs->begun];
 	int orders[2], replies[2];
+	pid_t parent = getpid();
 
 	if (pipe(orders) == -1)
 		return dr_err_sys(err, "cannot make a pipe");
@@ -290,6 +336,10 @@ spawn(struct dr_copiers *cs, struct dr_err *err)
 		return -1;
 	}
 	if (w->pid == 0) {
+		/* Nor does one outlive whoever would count it. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent)
+			_exit(1);
 		/* The others see an end only when nobody holds their pipes. */
 		for (int i = 0; i < cs->begun; i++) {
 			close(cs->worker[i].to);
@@ -321,11 +371,10 @@ dr_copiers_new(const struct dr_mirror_opts *o, struct dr_err *err)
 	cs->n = o->workers < 1         ? 1
 	        : o->workers > WORKERS ? WORKERS
 	                               : o->workers;
-	cs->src_how = *o->from;
-	cs->dst_how = *o->to;
-	/* Together no faster than was asked. */
-	cs->src_how.limit_rate /= (uint64_t)cs->n;
-	cs->dst_how.limit_rate /= (uint64_t)cs->n;
+	if ((cs->pace = dr_pace_new(o->to->limit_rate, err)) == NULL) {
+		free(cs);
+		return NULL;
+	}
 	return cs;
 }
 
@@ -345,19 +394,25 @@ take_reply(struct dr_copiers *cs, struct worker *w, struct dr_err *err)
 		return -1;
 	}
 	w->at->result = r.result;
+	w->at->ended = true;
 	w->at = NULL;
 	if (r.result == DR_ESTOP) {
 		*err = r.err;
 		return -1;
 	}
-	if (r.result == DR_OK)
+	if (r.result == DR_OK) {
+		cs->in_a_row = 0;
 		return 0;
+	}
 	r.err.msg[sizeof(r.err.msg) - 1] = '\0';
 	r.err.hint[sizeof(r.err.hint) - 1] = '\0';
 	dr_warn("%s", r.err.msg);
 	if (cs->failure.cause == DR_OK || r.result == DR_EDATA)
 		cs->failure = r.err;
-	return 0;
+	if (r.result == DR_EDATA || ++cs->in_a_row < IN_A_ROW)
+		return 0;
+	*err = r.err;
+	return -1;
 }
 
 /* Wait until one of the busy has ended its object. */
@@ -409,18 +464,28 @@ dr_copiers_add(struct dr_copiers *cs, struct dr_copy *c, struct dr_err *err)
 	memcpy(o.sha256, c->sha256, sizeof(o.sha256));
 	o.name = (uint32_t)strlen(c->name);
 	c->result = DR_EFAIL;
+	c->ended = false;
 	if (dr_fd_write(w->to, &o, sizeof(o), "orders", err) == -1 ||
-	    dr_fd_write(w->to, c->name, o.name, "orders", err) == -1)
-		return -1;
+	    dr_fd_write(w->to, c->name, o.name, "orders", err) == -1) {
+		if (err->cause != DR_EPIPE)
+			return -1;
+		dr_err_clear(err);
+		return dr_err_set(err, DR_EFAIL,
+		    "a process that was to copy \"%s\" has died", c->name);
+	}
 	w->at = c;
 	return 0;
 }
 
 int
-dr_copiers_wait(struct dr_copiers *cs, struct dr_err *err)
+dr_copiers_wait(struct dr_copiers *cs, const struct dr_copy *c,
+    struct dr_err *err)
 {
 	for (;;) {
 		bool busy = false;
+
+		if (c != NULL && c->ended)
+			return 0;
 
 		for (int i = 0; i < cs->begun; i++)
 			busy |= cs->worker[i].at != NULL;
@@ -453,5 +518,6 @@ dr_copiers_free(struct dr_copiers *cs)
 		while (
 		    waitpid(cs->worker[i].pid, NULL, 0) == -1 && errno == EINTR)
 			;
+	dr_pace_free(cs->pace);
 	free(cs);
 }

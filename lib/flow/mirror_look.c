@@ -27,11 +27,17 @@ fingerprint(const char *name, uint64_t size, unsigned char out[16],
 	return rc;
 }
 
-static int
-present_add(void *arg, const struct dr_object *obj, struct dr_err *err)
+static bool
+is_json(const char *name)
 {
-	struct dr_present *p = arg;
+	size_t len = strlen(name);
 
+	return len > 5 && strcmp(name + len - 5, ".json") == 0;
+}
+
+static int
+grow(struct dr_present *p, struct dr_err *err)
+{
 	if (p->n == p->cap) {
 		size_t cap = p->cap == 0 ? 256 : 2 * p->cap;
 		void *v = reallocarray(p->v, cap, sizeof(*p->v));
@@ -41,7 +47,23 @@ present_add(void *arg, const struct dr_object *obj, struct dr_err *err)
 		p->v = v;
 		p->cap = cap;
 	}
-	return fingerprint(obj->name, obj->size, p->v[p->n++], err);
+	return 0;
+}
+
+/* Once more without a size, where that cannot be known before. */
+static int
+present_add(void *arg, const struct dr_object *obj, struct dr_err *err)
+{
+	struct dr_present *p = arg;
+
+	if (grow(p, err) == -1 ||
+	    fingerprint(obj->name, obj->size, p->v[p->n++], err) == -1)
+		return -1;
+	if (!is_json(obj->name))
+		return 0;
+	return grow(p, err) == -1
+	           ? -1
+	           : fingerprint(obj->name, UINT64_MAX, p->v[p->n++], err);
 }
 
 static int
@@ -72,6 +94,12 @@ dr_present_has(const struct dr_present *p, const char *name, uint64_t size)
 	       bsearch(key, p->v, p->n, sizeof(*p->v), by_bytes) != NULL;
 }
 
+bool
+dr_present_named(const struct dr_present *p, const char *name)
+{
+	return dr_present_has(p, name, UINT64_MAX);
+}
+
 void
 dr_present_wipe(struct dr_present *p)
 {
@@ -85,11 +113,13 @@ dr_wants_add(struct dr_wants *w, const char *name, uint64_t size,
 {
 	struct dr_want *v = w->v;
 
-	if ((w->n & (w->n - 1)) == 0) {
-		v = reallocarray(v, w->n == 0 ? 1 : 2 * w->n, sizeof(*v));
-		if (v == NULL)
+	if (w->n == w->cap) {
+		size_t cap = w->cap == 0 ? 256 : 2 * w->cap;
+
+		if ((v = reallocarray(v, cap, sizeof(*v))) == NULL)
 			return dr_err_sys(err, "cannot note what is lacking");
 		w->v = v;
+		w->cap = cap;
 	}
 	memset(&v[w->n], 0, sizeof(*v));
 	v[w->n].name = (uint32_t)w->names.len;
@@ -112,5 +142,5 @@ dr_wants_wipe(struct dr_wants *w)
 	dr_buf_free(&w->names);
 	free(w->v);
 	w->v = NULL;
-	w->n = 0;
+	w->n = w->cap = 0;
 }

@@ -13,74 +13,68 @@ struct snap {
 	struct dr_present there;
 	struct dr_backups all;
 	struct dr_copy *body; /* one for each of all; name NULL: none needed */
+	size_t handed, next;  /* bodies handed over, manifests published */
 };
 
-/*
- * The manifest's size is known only by reading it, so its being there is
- * asked by name.
- */
-static int
-manifest_there(struct snap *s, const char *id, struct dr_err *err)
+static bool
+named(const struct snap *s, const char *id, const char *suffix)
 {
-	char *name = dr_snap_name(s->m->sum.set, id, ".json", err);
-	struct dr_object obj;
-	int rc;
+	struct dr_err ignored = { 0 };
+	char *name = dr_snap_name(s->m->sum.set, id, suffix, &ignored);
+	bool is = name != NULL && dr_present_named(&s->there, name);
 
-	if (name == NULL)
-		return -1;
-	rc = dr_store_stat(s->m->dst, name, &obj, err);
 	free(name);
-	return rc;
+	return is;
 }
 
-/* Of all bodies that are lacking. */
-static int
-bodies(struct snap *s, struct dr_err *err)
+static bool
+body_there(const struct snap *s, const struct dr_backup *b)
 {
-	for (size_t i = 0; i < s->all.n; i++) {
-		const struct dr_backup *b = &s->all.v[i];
-		struct dr_copy *c = &s->body[i];
-		const char *sha;
+	const char *name = dr_manifest_str(b->manifest, "object.name");
 
-		if (b->manifest == NULL) {
-			dr_mirror_bad(s->m, b->id, &b->bad);
-			continue;
-		}
-		if (b->pruned)
-			continue;
-		c->size =
-		    (uint64_t)dr_manifest_int(b->manifest, "object.size", 0);
-		c->name = dr_manifest_str(b->manifest, "object.name");
-		sha = dr_manifest_str(b->manifest, "object.sha256");
-		c->result = DR_OK;
-		if (c->name == NULL || sha == NULL ||
-		    strlen(sha) != DR_SHA256_HEX - 1 ||
-		    dr_present_has(&s->there, c->name, c->size))
-			continue;
-		memcpy(c->sha256, sha, DR_SHA256_HEX);
-		if (dr_mirror_lacks(s->m, c->name, c->size, err) == -1)
-			return -1;
-		if (!s->m->o->dry_run &&
-		    dr_copiers_add(s->m->copiers, c, err) == -1)
-			return -1;
-		c->result = s->m->o->dry_run ? DR_OK : c->result;
-	}
-	return dr_copiers_wait(s->m->copiers, err);
+	return name != NULL &&
+	       dr_present_has(&s->there, name,
+	           (uint64_t)dr_manifest_int(b->manifest, "object.size", 0));
 }
 
+/* Hand the body over, where it is lacking. */
+static int
+body(struct snap *s, const struct dr_backup *b, struct dr_copy *c,
+    struct dr_err *err)
+{
+	const char *sha;
+
+	c->ended = true;
+	if (b->manifest == NULL) {
+		dr_mirror_bad(s->m, b->id, &b->bad);
+		return 0;
+	}
+	c->result = DR_OK;
+	/* Neither store need keep what the other has expired. */
+	if (b->pruned || named(s, b->id, ".pruned.json") || body_there(s, b))
+		return 0;
+	c->name = dr_manifest_str(b->manifest, "object.name");
+	c->size = (uint64_t)dr_manifest_int(b->manifest, "object.size", 0);
+	sha = dr_manifest_str(b->manifest, "object.sha256");
+	if (c->name == NULL || sha == NULL || strlen(sha) != DR_SHA256_HEX - 1)
+		return 0;
+	memcpy(c->sha256, sha, DR_SHA256_HEX);
+	if (dr_mirror_lacks(s->m, c->name, c->size, err) == -1)
+		return -1;
+	return s->m->o->dry_run ? 0 : dr_copiers_add(s->m->copiers, c, err);
+}
+
+/* It keeps what it has; of what it never had, it is told why. */
 static int
 pruned(struct snap *s, const struct dr_backup *b, struct dr_err *err)
 {
 	char *name = dr_snap_name(s->m->sum.set, b->id, ".pruned.json", err);
-	struct dr_object obj;
-	bool done;
 	int rc = -1;
 
-	if (name != NULL &&
-	    (rc = dr_store_stat(s->m->dst, name, &obj, err)) == 0)
-		rc = dr_mirror_signed(s->m, name, 1U << 20, &done, err);
+	if (name != NULL)
+		rc = dr_mirror_signed(s->m, name, 1U << 20, err);
 	free(name);
-	return rc == -1 ? -1 : 0;
+	return rc;
 }
 
 static int
@@ -89,15 +83,13 @@ one_manifest(struct snap *s, const struct dr_backup *b, struct dr_err *err)
 	struct dr_err why = { 0 };
 	char *text = NULL, *sig = NULL, *name;
 	size_t len, sig_len;
-	bool done;
 	int rc = -1;
 
 	if ((name = dr_snap_name(s->m->sum.set, b->id, ".json", err)) == NULL)
 		return -1;
 	if (dr_backup_files(s->m->src, s->m->sum.set, s->m->keys, b, &text,
 	        &len, &sig, &sig_len, &why) == 0)
-		rc = dr_mirror_text(s->m, name, text, len, sig, sig_len, &done,
-		    err);
+		rc = dr_mirror_text(s->m, name, text, len, sig, sig_len, err);
 	else if (why.cause == DR_ESTOP)
 		*err = why;
 	else {
@@ -110,19 +102,25 @@ one_manifest(struct snap *s, const struct dr_backup *b, struct dr_err *err)
 	return rc;
 }
 
-/* Only those whose bodies are there now. */
+/* What was handed over and has ended, and its manifest, in order. */
 static int
-manifests(struct snap *s, struct dr_err *err)
+publish(struct snap *s, bool all, struct dr_err *err)
 {
-	for (size_t i = 0; i < s->all.n; i++) {
-		const struct dr_backup *b = &s->all.v[i];
-		int rc;
+	for (; s->next < s->handed; s->next++) {
+		const struct dr_backup *b = &s->all.v[s->next];
+		struct dr_copy *c = &s->body[s->next];
 
-		if (b->manifest == NULL || s->body[i].result != DR_OK)
+		if (!c->ended &&
+		    (!all || dr_copiers_wait(s->m->copiers, c, err) == -1))
+			return all ? -1 : 0;
+		if (c->name != NULL && !s->m->o->dry_run)
+			dr_mirror_copied(s->m, c);
+		if (b->manifest == NULL || c->result != DR_OK)
 			continue;
-		if ((rc = manifest_there(s, b->id, err)) == -1 ||
-		    (rc == 0 && one_manifest(s, b, err) == -1) ||
-		    (b->pruned && pruned(s, b, err) == -1))
+		if (!named(s, b->id, ".json") && one_manifest(s, b, err) == -1)
+			return -1;
+		if (b->pruned && !body_there(s, b) &&
+		    !named(s, b->id, ".pruned.json") && pruned(s, b, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -160,12 +158,14 @@ dr_mirror_snap(struct dr_mirror *m, struct dr_err *err)
 		dr_err_sys(err, "cannot list backups");
 		goto out;
 	}
-	if (bodies(&s, err) == -1)
-		goto out;
-	for (size_t i = 0; i < s.all.n && !m->o->dry_run; i++)
-		if (s.body[i].sha256[0] != '\0')
-			dr_mirror_copied(m, &s.body[i]);
-	rc = manifests(&s, err);
+	for (size_t i = 0; i < s.all.n; i++) {
+		if (body(&s, &s.all.v[i], &s.body[i], err) == -1)
+			goto out;
+		s.handed = i + 1;
+		if (publish(&s, false, err) == -1)
+			goto out;
+	}
+	rc = publish(&s, true, err);
 
 out:
 	free(s.body);

@@ -2,6 +2,7 @@
  * WAL that the target lacks: histories first, then segments and increments,
  * then the ledgers that name them, in order.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@
 #include "flow/walobj.h"
 #include "manifest/ledger.h"
 
-/* Copies in flight: what is handed to the processes at a time. */
-#define BATCH 256
+#define BATCH  256   /* what is handed to the processes at a time */
+#define WINDOW 65536 /* how many names that are lacking are kept */
+#define SEG    24    /* the segment's name, in an object's */
 
 /* One folder: a timeline's. */
 struct folder {
@@ -23,8 +25,9 @@ struct folder {
 	char *prefix;
 	struct dr_present there;
 	struct dr_wants wal; /* in the order of their names */
+	char *last;          /* looked at */
+	bool full;           /* there are more than a window's */
 	struct ledgers *ledgers;
-	bool unsigned_for; /* some of it stands in no ledger that was read */
 };
 
 /* Ledgers of a system id, over all timelines. */
@@ -32,7 +35,8 @@ struct ledgers {
 	struct one {
 		char *name, signer[DR_LEDGER_SIGNER];
 		uint64_t n;
-		bool lacking;
+		bool lacking, known;
+		char lo[SEG + 1], hi[SEG + 1]; /* what it names, when known */
 	} * v;
 	size_t n;
 };
@@ -70,32 +74,65 @@ by_order(const void *a, const void *b)
 	return rc != 0 ? rc : strcmp(x->name, y->name);
 }
 
+static bool
+ends_in(const char *name, const char *end)
+{
+	size_t len = strlen(name), n = strlen(end);
+
+	return len > n && strcmp(name + len - n, end) == 0;
+}
+
+static int
+on_ledger(void *arg, const struct dr_object *obj, struct dr_err *err)
+{
+	struct folder *f = arg;
+	struct ledgers *all = f->ledgers;
+	const char *base = strrchr(obj->name, '/') + 1;
+	struct dr_ledger ledger = { .n = 0 };
+	bool there = dr_present_has(&f->there, obj->name, obj->size);
+	size_t len;
+
+	if (dr_ledger_name_parse(base, &ledger) == 1)
+		return ledger_add(all, obj->name, &ledger, !there, err);
+	/* Its signature comes next; one without the other is lacking. */
+	if (all->n == 0 || there || !ends_in(base, ".minisig"))
+		return 0;
+	len = strlen(all->v[all->n - 1].name);
+	if (strncmp(all->v[all->n - 1].name, obj->name, len) == 0 &&
+	    strcmp(obj->name + len, ".minisig") == 0)
+		all->v[all->n - 1].lacking = true;
+	return 0;
+}
+
 static int
 on_object(void *arg, const struct dr_object *obj, struct dr_err *err)
 {
 	struct folder *f = arg;
 	const char *base = strrchr(obj->name, '/') + 1;
 	struct dr_ledger ledger = { .n = 0 };
-	size_t len = strlen(base);
 	enum dr_cipher cipher;
 	struct dr_wal_id id;
-	bool there;
 
+	if (f->wal.n == WINDOW) {
+		f->full = true;
+		return -1;
+	}
+	free(f->last);
+	if ((f->last = dr_fmt(err, "%s", obj->name)) == NULL)
+		return -1;
 	/* A signature goes with what it signs. */
-	if (len > 8 && strcmp(base + len - 8, ".minisig") == 0)
+	if (ends_in(base, ".minisig") ||
+	    dr_ledger_name_parse(base, &ledger) == 1)
 		return 0;
-	there = dr_present_has(&f->there, obj->name, obj->size);
-	if (dr_ledger_name_parse(base, &ledger) == 1)
-		return ledger_add(f->ledgers, obj->name, &ledger, !there, err);
 	if (dr_wal_object_parse(f->m->sum.set, obj->name, &id, &cipher) != 1) {
 		f->m->sum.unknown++;
 		dr_say(1, "leaving \"%s\" alone: its name is not understood",
 		    obj->name);
 		return 0;
 	}
-	if (there)
+	if (dr_present_has(&f->there, obj->name, obj->size))
 		return 0;
-	return dr_wants_add(&f->wal, obj->name, obj->size, err);
+	return dr_wants_add(&f->wal, base, obj->size, err);
 }
 
 /* --- what ledgers say of it ------------------------------------------------------ */
@@ -104,12 +141,10 @@ static struct dr_want *
 wanted(struct folder *f, const char *base)
 {
 	size_t lo = 0, hi = f->wal.n;
-	size_t skip = strlen(f->prefix);
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int c =
-		    strcmp(base, dr_want_name(&f->wal, &f->wal.v[mid]) + skip);
+		int c = strcmp(base, dr_want_name(&f->wal, &f->wal.v[mid]));
 
 		if (c == 0)
 			return &f->wal.v[mid];
@@ -123,33 +158,66 @@ wanted(struct folder *f, const char *base)
 
 /*
  * It may stand in several ledgers under different hashes; then the one with
- * the size that is listed is meant, and of several of these the last.
+ * the size that is listed is meant, and of several of these the last.  Where
+ * none has that size, what is listed is not what was signed for: what was may
+ * lie beneath.
  */
-static int
-read_ledger(struct folder *f, const char *name, struct dr_err *err)
+static void
+sign_for(struct folder *f, const struct dr_ledger *l, size_t i)
 {
+	struct dr_want *w = wanted(f, l->object[i].name);
+	bool other = w != NULL && w->size != l->object[i].size;
+
+	if (w == NULL || l->object[i].size > UINT32_MAX ||
+	    (other && w->signed_for && !w->other_size) ||
+	    !dr_unhex(l->object[i].sha256, DR_SHA256_LEN, w->sha256))
+		return;
+	w->signed_for = true;
+	w->other_size = other;
+	w->signed_size = (uint32_t)l->object[i].size;
+}
+
+static void
+span(struct one *one, const struct dr_ledger *l)
+{
+	one->known = true;
+	for (size_t i = 0; i < l->objects; i++) {
+		const char *name = l->object[i].name;
+
+		if (i == 0 || strncmp(name, one->lo, SEG) < 0)
+			(void)snprintf(one->lo, sizeof(one->lo), "%s", name);
+		if (i == 0 || strncmp(name, one->hi, SEG) > 0)
+			(void)snprintf(one->hi, sizeof(one->hi), "%s", name);
+	}
+}
+
+static int
+read_ledger(struct folder *f, struct one *one, struct dr_err *err)
+{
+	const struct dr_wants *all = &f->wal;
 	struct dr_err why = { 0 };
 	struct dr_ledger l = { .n = 0 };
-	char *text = NULL, *sig = NULL, signer[DR_KEYID_HEX];
+	char *text = NULL, *sig = NULL;
 	size_t len, sig_len;
 	int rc;
 
-	rc = dr_signed_read(f->m->src, name, DR_LEDGER_MAX, f->m->keys, &text,
-	    &len, &sig, &sig_len, signer, &why);
-	if (rc == -1 && why.cause == DR_ESTOP) {
+	if (one->known &&
+	    (strncmp(one->hi, dr_want_name(all, &all->v[0]), SEG) < 0 ||
+	        strncmp(one->lo, dr_want_name(all, &all->v[all->n - 1]), SEG) >
+	            0))
+		return 0;
+	rc = dr_mirror_read(f->m, one->name, DR_LEDGER_MAX, &text, &len, &sig,
+	    &sig_len, &why);
+	/* Without it, what it names would go unchecked. */
+	if (rc == -1 && (why.cause == DR_ESTOP || why.cause == DR_ERETRY)) {
 		*err = why;
 		return -1;
 	}
-	/* It is told of when its turn to be copied comes. */
-	if (rc == 1 && dr_ledger_parse(text, len, name, &l, &why) == 0) {
-		for (size_t i = 0; i < l.objects; i++) {
-			struct dr_want *w = wanted(f, l.object[i].name);
-
-			if (w != NULL && w->size == l.object[i].size &&
-			    dr_unhex(l.object[i].sha256, DR_SHA256_LEN,
-			        w->sha256))
-				w->signed_for = true;
-		}
+	/* What is bad is told of when its turn to be copied comes. */
+	if (rc == 1 && dr_ledger_parse(text, len, one->name, &l, &why) == 0) {
+		span(one, &l);
+		for (size_t i = 0; i < l.objects; i++)
+			sign_for(f, &l, i);
 		dr_ledger_wipe(&l);
 	}
 	free(text);
@@ -172,12 +240,12 @@ ask_ledgers(struct folder *f, struct dr_err *err)
 		if (open == 0)
 			return 0;
 		for (size_t i = 0; i < f->ledgers->n; i++) {
-			const struct one *l = &f->ledgers->v[i];
+			struct one *l = &f->ledgers->v[i];
 
 			if (l->lacking == (lacking == 1) &&
 			    strncmp(l->name, f->prefix, strlen(f->prefix)) ==
 			        0 &&
-			    read_ledger(f, l->name, err) == -1)
+			    read_ledger(f, l, err) == -1)
 				return -1;
 		}
 	}
@@ -186,67 +254,115 @@ ask_ledgers(struct folder *f, struct dr_err *err)
 
 /* --- copying ---------------------------------------------------------------------- */
 
-static bool
-is_history(const char *name)
+/* Some that are copied together. */
+struct batch {
+	struct dr_copy c[BATCH];
+	char name[BATCH][640];
+	size_t n;
+};
+
+static int
+settle(struct folder *f, struct batch *b, struct dr_err *err)
 {
-	return strstr(strrchr(name, '/'), ".history.") != NULL;
+	int rc = dr_copiers_wait(f->m->copiers, NULL, err);
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->c[i].ended)
+			dr_mirror_copied(f->m, &b->c[i]);
+	b->n = 0;
+	return rc;
 }
 
 static int
-copy_some(struct folder *f, bool histories, struct dr_err *err)
+copy_one(struct folder *f, struct batch *b, const struct dr_want *w,
+    struct dr_err *err)
 {
-	struct dr_copy c[BATCH];
-	size_t n = 0;
+	struct dr_copy *c = &b->c[b->n];
+	char *name = b->name[b->n];
 
+	(void)snprintf(name, sizeof(b->name[0]), "%s%s", f->prefix,
+	    dr_want_name(&f->wal, w));
+	if (dr_mirror_lacks(f->m, name, w->size, err) == -1)
+		return -1;
+	if (f->m->o->dry_run)
+		return 0;
+	memset(c, 0, sizeof(*c));
+	c->name = name;
+	c->size = w->signed_for ? w->signed_size : w->size;
+	if (w->signed_for)
+		dr_hex(w->sha256, sizeof(w->sha256), c->sha256);
+	b->n++;
+	if (dr_copiers_add(f->m->copiers, c, err) == -1)
+		return -1;
+	return b->n < BATCH ? 0 : settle(f, b, err);
+}
+
+static int
+copy_some(struct folder *f, struct batch *b, bool histories, struct dr_err *err)
+{
 	for (size_t i = 0; i < f->wal.n; i++) {
 		const struct dr_want *w = &f->wal.v[i];
 		const char *name = dr_want_name(&f->wal, w);
 
-		if (is_history(name) != histories)
-			continue;
-		if (dr_mirror_lacks(f->m, name, w->size, err) == -1)
+		if ((strstr(name, ".history.") != NULL) == histories &&
+		    copy_one(f, b, w, err) == -1)
 			return -1;
-		if (f->m->o->dry_run)
-			continue;
-		memset(&c[n], 0, sizeof(c[n]));
-		c[n].name = name;
-		c[n].size = w->size;
-		if (w->signed_for)
-			dr_hex(w->sha256, sizeof(w->sha256), c[n].sha256);
-		if (dr_copiers_add(f->m->copiers, &c[n], err) == -1)
-			return -1;
-		if (++n < BATCH)
-			continue;
-		if (dr_copiers_wait(f->m->copiers, err) == -1)
-			return -1;
-		while (n > 0)
-			dr_mirror_copied(f->m, &c[--n]);
 	}
-	if (dr_copiers_wait(f->m->copiers, err) == -1)
+	return settle(f, b, err);
+}
+
+/* From f->last on. */
+static int
+one_window(struct folder *f, struct batch *b, struct dr_err *err)
+{
+	char *after = f->last;
+	int rc;
+
+	f->last = NULL;
+	f->full = false;
+	rc = dr_store_list(f->m->src, f->prefix, after, on_object, f, err);
+	free(after);
+	if ((rc == -1 && !f->full) || ask_ledgers(f, err) == -1 ||
+	    copy_some(f, b, true, err) == -1 ||
+	    copy_some(f, b, false, err) == -1)
 		return -1;
-	while (n > 0)
-		dr_mirror_copied(f->m, &c[--n]);
+	dr_wants_wipe(&f->wal);
 	return 0;
 }
 
+/*
+ * Ledgers are listed before what they name: so what a ledger of ours names has
+ * been there, and is listed, too.
+ */
 static int
 one_folder(struct dr_mirror *m, struct ledgers *l, uint64_t system_id,
     const char *tli, struct dr_err *err)
 {
-	struct folder f = { .m = m, .ledgers = l, .wal.names.max = 1U << 31 };
+	struct folder f = { .m = m, .ledgers = l, .wal.names.max = 1U << 28 };
+	struct batch *b = calloc(1, sizeof(*b));
+	char *ledgers = NULL;
 	int rc = -1;
 
+	if (b == NULL)
+		return dr_err_sys(err, "cannot list WAL");
 	f.prefix = dr_fmt(err, "%s/wal/%llu/%s/", m->sum.set,
 	    (unsigned long long)system_id, tli);
-	if (f.prefix != NULL &&
-	    dr_present_read(m->dst, f.prefix, &f.there, err) == 0 &&
-	    dr_store_list(m->src, f.prefix, NULL, on_object, &f, err) == 0 &&
-	    ask_ledgers(&f, err) == 0 && copy_some(&f, true, err) == 0 &&
-	    copy_some(&f, false, err) == 0)
-		rc = 0;
+	if (f.prefix == NULL ||
+	    (ledgers = dr_fmt(err, "%sledger-", f.prefix)) == NULL ||
+	    dr_present_read(m->dst, f.prefix, &f.there, err) == -1 ||
+	    dr_store_list(m->src, f.prefix, ledgers, on_ledger, &f, err) == -1)
+		goto out;
+	do
+		rc = one_window(&f, b, err);
+	while (rc == 0 && f.full);
+
+out:
 	dr_present_wipe(&f.there);
 	dr_wants_wipe(&f.wal);
+	free(f.last);
 	free(f.prefix);
+	free(ledgers);
+	free(b);
 	return rc;
 }
 
@@ -279,18 +395,26 @@ on_system(void *arg, uint64_t system_id, struct dr_err *err)
 	struct system s = { .m = arg, .id = system_id };
 	char *prefix = dr_fmt(err, "%s/wal/%llu/", s.m->sum.set,
 	    (unsigned long long)system_id);
-	bool done;
+	uint64_t failed = s.m->sum.failed;
 	int rc = -1;
 
 	if (prefix == NULL ||
 	    dr_store_dirs(s.m->src, prefix, on_timeline, &s, err) == -1)
 		goto out;
+	rc = 0;
+	if (s.m->sum.failed > failed) {
+		dr_warn("ledgers of \"%s\" wait until all that they name could "
+		        "be copied",
+		    prefix);
+		goto out;
+	}
+	rc = -1;
 	if (s.ledgers.n > 1)
 		qsort(s.ledgers.v, s.ledgers.n, sizeof(*s.ledgers.v), by_order);
 	for (size_t i = 0; i < s.ledgers.n; i++)
 		if (s.ledgers.v[i].lacking &&
 		    dr_mirror_signed(s.m, s.ledgers.v[i].name, DR_LEDGER_MAX,
-		        &done, err) == -1)
+		        err) == -1)
 			goto out;
 	rc = 0;
 

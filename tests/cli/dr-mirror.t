@@ -72,7 +72,7 @@ order=$(sed -n 's/.*copied "\([^"]*\)".*/\1/p' err |
 	sed 's|.*/ledger.*|ledger|; s|.*/snap/.*json|manifest|; s|.*/snap/.*|body|
 	s|.*history.*|history|; s|.*/wal/.*|wal|' | uniq | tr '\n' ' ')
 case $order in
-"wal history ledger body manifest ") o=right ;;
+"wal history ledger body manifest body manifest body manifest ") o=right ;;
 *) o=$order ;;
 esac
 is "names come after what they name" "$o" right
