@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "flow/check_int.h"
+#include "flow/mirror_report.h"
 
 #define LOCK_SECONDS 60
 
@@ -334,11 +335,21 @@ out:
 int
 dr_check(const struct dr_check_opts *o, struct dr_sink *out, struct dr_err *err)
 {
+	const struct dr_store_opts from = dr_mirror_from(o->how);
+	struct dr_check_opts source = *o;
 	enum dr_cause worst = DR_OK;
 
-	for (size_t i = 0; i < o->nstores; i++)
-		if (one_store(o, o->stores[i], out, &worst, err) == -1)
+	source.role = DR_ROLE_RESTORE;
+	source.how = &from;
+	for (size_t i = 0; i < o->nstores; i++) {
+		/* A mirror writes to the second alone. */
+		bool reads =
+		    o->role == DR_ROLE_MIRROR && o->nstores == 2 && i == 0;
+
+		if (one_store(reads ? &source : o, o->stores[i], out, &worst,
+		        err) == -1)
 			return -1;
+	}
 	if (dr_sink_finish(out, err) == -1)
 		return -1;
 	if (worst == DR_OK)

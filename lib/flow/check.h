@@ -21,7 +21,8 @@ enum dr_role {
 	DR_ROLE_BACKUP,  /* create under snap/ */
 	DR_ROLE_WAL,     /* create, get and list under wal/ */
 	DR_ROLE_RESTORE, /* get and list */
-	DR_ROLE_MIRROR,  /* create, get and list */
+	DR_ROLE_MIRROR,  /* create, get and list; of two stores, the first as
+	                  * DR_ROLE_RESTORE */
 	DR_ROLE_PRUNE,   /* create, get, list and delete */
 };
 

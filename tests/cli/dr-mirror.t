@@ -193,5 +193,7 @@ status 2 "three" dr-mirror a b c
 status 2 "the same twice" dr-mirror a "$T/a"
 status 2 "a lock in a directory" dr-mirror --lock-days 1 a b
 status 0 "--check" dr-mirror --check -n s a b
+match "  what is read from needs fewer rights" '/a \(as a restore host' out
+match "  than what is written to" '/b \(as a mirror host' out
 
 done_testing
