@@ -133,9 +133,16 @@ sftp_try(struct sftp *s, enum sftp_rc (*fn)(struct sftp_conn *, void *),
 	struct dr_err e = { 0 };
 
 	c->cleanup = true;
-	if ((c->fd != -1 || sftp_connect(c, &e) == 0) &&
-	    fn(c, arg) == SFTP_LOST)
+	/* One that was left in the middle of a request takes no other. */
+	for (int tries = 0; tries < 2; tries++) {
+		enum sftp_rc rc;
+
+		if (c->fd == -1 && sftp_connect(c, &e) == -1)
+			break;
+		if ((rc = fn(c, arg)) == SFTP_OK || rc == SFTP_NOENT)
+			break;
 		sftp_hangup(c);
+	}
 	c->cleanup = false;
 	give(c);
 }

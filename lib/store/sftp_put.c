@@ -3,6 +3,7 @@
  * replace (OpenSSH makes a link and removes the old name).
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,8 +233,15 @@ static enum sftp_rc
 do_drop(struct sftp_conn *c, void *arg)
 {
 	struct putsink *p = arg;
+	enum sftp_rc rc = sftp_unlink(c, p->tmp);
 
-	return sftp_unlink(c, p->tmp);
+	/* What was asked of a connection that is gone may yet be done. */
+	for (int n = 0; rc == SFTP_NOENT && p->opening && !p->created && n < 5;
+	     n++) {
+		(void)poll(NULL, 0, 100);
+		rc = sftp_unlink(c, p->tmp);
+	}
+	return rc;
 }
 
 static void
