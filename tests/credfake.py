@@ -12,9 +12,10 @@ first part of a path says how the service behaves, the second which one it is:
     /HOW/gce/...   metadata server of Google
     /HOW/oauth     a token endpoint of Google
     (HOW: ok, soon, past, missing, slow, broken, norole, fail, busy, away,
-    denied)
+    denied; for ecs, listed, too)
 
-Each set of keys has another number.  LOG gets a line for every request; PUBLIC_KEY
+Each set of keys has another number; where they are listed, they stand in
+LOG.keys, a line for each time they are asked for: ACCESS SECRET SECONDS.  LOG gets a line for every request; PUBLIC_KEY
 is that of a service account.
 """
 import datetime
@@ -43,8 +44,8 @@ def number():
         return count
 
 
-def expiry(how):
-    seconds = {"soon": 301, "past": -60}.get(how, 3600)
+def expiry(how, seconds=3600):
+    seconds = {"soon": 301, "past": -60}.get(how, seconds)
     now = datetime.datetime.now(datetime.timezone.utc)
     when = now + datetime.timedelta(seconds=seconds)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -135,6 +136,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         n = number()
         if how == "broken":
             return self.answer(200, '{"AccessKeyId": "ASIA')
+        if how == "listed":
+            lines = open(sys.argv[1] + ".keys").read().splitlines()
+            access, secret, left = lines[min(n, len(lines)) - 1].split()
+            return self.answer(200, json.dumps({
+                "AccessKeyId": access, "SecretAccessKey": secret,
+                token: "", "Expiration": expiry(how, int(left))}))
         if how == "fail":
             return self.answer(200, '{"Code": "AssumeRoleUnauthorizedAccess"}')
         self.answer(200, json.dumps({

@@ -19,9 +19,13 @@ COUNT times at most, and each time a line goes to HITS:
     mute -          likewise, and the connection stays
     error200 CODE   not carried out; 200 and an S3 error of that code
     after200 CODE   carried out; 200 and an S3 error of that code
+    forget STATUS   not carried out; that status, as if it had been
     status N CODE   not carried out; that status and an S3 error
     none -
+
+Whoever asks for a whole URL takes it for a proxy, which it is, too.
 """
+import hashlib
 import re
 import socket
 import sys
@@ -159,6 +163,9 @@ def one(client, server):
     if head is None:
         raise Ended
     method, url = head[0].decode("latin-1").split()[:2]
+    whole = re.match(rb"http://[^/ ]*", url.encode("latin-1"))
+    if whole:
+        head[0] = head[0].replace(whole[0], b"", 1)
     action, arg = rule_for(method + " " + url)
     if (field(head, "expect") or "").lower() == "100-continue":
         client.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -171,6 +178,14 @@ def one(client, server):
             answer(client, int(number), "Spoilt", error(code or "Spoilt"))
         else:
             answer(client, 200, "OK", error(arg))
+        return
+    if action == "forget":
+        got = hashlib.md5()
+        for data in blocks(client, head):
+            got.update(data)
+        client.sock.sendall(
+            (f"HTTP/1.1 {arg} Done\r\nETag: \"{got.hexdigest()}\"\r\n"
+             "Content-Length: 0\r\n\r\n").encode())
         return
     server.sock.sendall(b"".join(head) + b"\r\n")
     asked = action if action in ("cut-request", "slow-request") else ""
