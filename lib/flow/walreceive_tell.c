@@ -222,6 +222,8 @@ dr_recv_trouble(struct dr_recv *r, const struct dr_err *why)
 		        "server%s",
 		    dr_format_msec((uint64_t)(now - r->ordered) / 1000, took),
 		    lag, limit);
+	if (why != NULL && why->hint[0] != '\0')
+		dr_say(0, "hint: %s", why->hint);
 	dr_recv_notify("STATUS=%s", why != NULL ? why->msg : "an upload hangs");
 	dr_recv_metrics(r);
 }
