@@ -91,6 +91,7 @@ cleanup_() {
 	for p_ in $helpers_; do
 		kill "$p_" 2>/dev/null && wait "$p_" 2>/dev/null
 	done
+	[ ! -s "$T/made" ] || drop_made_
 	cd /
 	chmod -R u+rwx "$T" 2>/dev/null
 	rm -rf "$T"

@@ -272,7 +272,10 @@ s3_up_() {
 	mon max pg per osd = 5000
 	osd crush chooseleaf type = 0
 	osd objectstore = bluestore
-	bluestore block size = 17179869184
+	bluestore block size = 34359738368
+	mon osd full ratio = 0.98
+	mon osd nearfull ratio = 0.97
+	mon osd backfillfull ratio = 0.975
 	bluestore block create = true
 	bluestore cache autotune = false
 	bluestore cache size = 67108864
@@ -370,7 +373,18 @@ unique_() {
 
 s3_bucket() {
 	b_=t-$(unique_)
-	s3_ mb "$b_" "$@" && echo "$b_"
+	s3_ mb "$b_" "$@" && echo "$b_" && drop_later_ s3_ "$b_"
+}
+
+# What a test made goes when it ends (lib.sh), so that no server fills up.
+drop_later_() {
+	[ -z "${T:-}" ] || echo "$*" >>"$T/made"
+}
+
+drop_made_() {
+	while read -r how_ b_; do
+		"$how_" drop "$b_" >/dev/null 2>&1
+	done <"$T/made"
 }
 
 s3_store() {
@@ -431,7 +445,7 @@ az_() {
 
 azure_container() {
 	b_=t-$(unique_)
-	az_ mk "$b_" && echo "$b_"
+	az_ mk "$b_" && echo "$b_" && drop_later_ az_ "$b_"
 }
 
 azure_store() {
@@ -510,6 +524,13 @@ sftp_dir() {
 	mkdir -m 755 "$b_" || return 1
 	[ "$(id -u)" -ne 0 ] || chown "$(sftp_user_)" "$b_"
 	echo "$b_"
+	drop_later_ sftp_ "$b_"
+}
+
+# sftp_ drop DIR
+sftp_() {
+	chmod -R u+rwx "$2"
+	rm -rf "$2"
 }
 
 sftp_store() {
@@ -614,7 +635,7 @@ swift_() {
 
 swift_bucket() {
 	b_=t-$(unique_)
-	swift_ mb "$b_" "$@" && echo "$b_"
+	swift_ mb "$b_" "$@" && echo "$b_" && drop_later_ swift_ "$b_"
 }
 
 swift_store() {

@@ -7,6 +7,7 @@
     az.py put CONTAINER NAME FILE
     az.py get CONTAINER NAME            the bytes
     az.py rm CONTAINER NAME
+    az.py drop CONTAINER                with all that is in it
     az.py sas CONTAINER RIGHTS [MINUTES]    a SAS for it ("cw", "rcwl", ...)
 
 The account is that of AZURE_STORAGE_CONNECTION_STRING.  Exit status 0 when
@@ -113,6 +114,10 @@ def rm(container, name):
     must("DELETE", f"/{container}/{name}")
 
 
+def drop(container):
+    must("DELETE", "/" + container, {"restype": "container"})
+
+
 def sas(container, rights, minutes="60"):
     end = (datetime.datetime.utcnow() +
            datetime.timedelta(minutes=float(minutes))).strftime(
@@ -124,7 +129,7 @@ def sas(container, rights, minutes="60"):
 
 
 if __name__ == "__main__":
-    verbs = {f.__name__: f for f in (mk, ls, uploads, put, get, rm, sas)}
+    verbs = {f.__name__: f for f in (mk, ls, uploads, put, get, rm, drop, sas)}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     verbs[sys.argv[1]](*sys.argv[2:])

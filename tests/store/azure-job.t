@@ -1,5 +1,6 @@
 #!/bin/sh
 # The main job and recovery through Azure Blob Storage, by Azurite.
+# (release only)
 . "${0%/*}/../lib.sh"
 . "$top/tests/servers.sh"
 . "$top/tests/store/job.sh"

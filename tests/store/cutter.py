@@ -254,6 +254,8 @@ def serve(sock):
 
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+# What a client has sent and then given up on is not to arrive much later.
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 listener.bind(("127.0.0.1", port))
 listener.listen(128)
 while True:

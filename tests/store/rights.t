@@ -1,6 +1,6 @@
 #!/bin/sh
-# What hosts need no right to, they cannot do: users of Ceph's gateway, held by
-# a policy of the bucket, and one that a proxy lets create alone.
+# What hosts need no right to, they cannot do: users of Ceph's gateway under a
+# policy, and one that a proxy lets create alone.  (release only)
 . "${0%/*}/../lib.sh"
 . "$top/tests/servers.sh"
 . "$top/tests/proxy.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The main job and recovery to a point in time through S3, by Ceph's gateway.
+# (release only)
 . "${0%/*}/../lib.sh"
 . "$top/tests/servers.sh"
 . "$top/tests/store/job.sh"

@@ -9,6 +9,7 @@ library, to make buckets, users and policies, and to look at what is there.
     s3.py put BUCKET NAME FILE [HEADER:VALUE...]
     s3.py get BUCKET NAME [VERSION]     the bytes
     s3.py rm BUCKET NAME [VERSION]
+    s3.py drop BUCKET                   with all that is in it, locks allowing
     s3.py policy BUCKET                 JSON on standard input
     s3.py raw METHOD PATH [QUERY=VALUE|HEADER:VALUE|@FILE]...
     s3.py user UID [ACCESS SECRET]      made, with keys (radosgw)
@@ -20,6 +21,7 @@ The endpoint and the keys are AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY.  Exit status 0 when the answer was 2xx; 1 otherwise,
 and then the status and the code are on standard error.
 """
+import base64
 import datetime
 import hashlib
 import hmac
@@ -158,6 +160,29 @@ def rm(bucket, name, version=None):
     must("DELETE", f"/{bucket}/{name}", q)
 
 
+def drop(bucket):
+    for xml in pages(bucket, {"versions": ""},
+                     {"key-marker": "NextKeyMarker",
+                      "version-id-marker": "NextVersionIdMarker"},
+                     ["key-marker"]):
+        which = "".join(
+            f"<Object><Key>{field(v, 'Key')}</Key>"
+            f"<VersionId>{field(v, 'VersionId') or 'null'}</VersionId></Object>"
+            for _, v in re.findall(r"<(Version|DeleteMarker)>(.*?)</\1>", xml,
+                                   re.S))
+        body = f"<Delete>{which}<Quiet>true</Quiet></Delete>".encode()
+        md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+        if which:
+            must("POST", "/" + bucket, {"delete": ""}, {
+                "content-md5": md5,
+                "x-amz-bypass-governance-retention": "true"}, body)
+    xml = must("GET", "/" + bucket, {"uploads": ""})[1].decode()
+    for v in re.findall(r"<Upload>(.*?)</Upload>", xml, re.S):
+        must("DELETE", f"/{bucket}/{field(v, 'Key')}",
+             {"uploadId": field(v, "UploadId")})
+    must("DELETE", "/" + bucket)
+
+
 def policy(bucket):
     must("PUT", "/" + bucket, {"policy": ""}, body=sys.stdin.buffer.read())
 
@@ -217,7 +242,7 @@ def warm():
 
 if __name__ == "__main__":
     verbs = {f.__name__: f for f in (mb, ls, versions, uploads, put, get, rm,
-                                     policy, raw, user, quota, suspend,
+                                     drop, policy, raw, user, quota, suspend,
                                      resume, warm)}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The main job and recovery to a point in time through OpenSSH's SFTP server.
+# (release only)
 . "${0%/*}/../lib.sh"
 . "$top/tests/servers.sh"
 . "$top/tests/store/job.sh"
