@@ -149,9 +149,11 @@ run_receive(int argc, char **argv, struct dr_err *err)
 	struct dr_recipients *to = NULL;
 	int rc = -1;
 
-	if (receive.line.check)
-		return dr_stores_check(DR_ROLE_WAL, o->set, argc, argv, &stores,
+	if (receive.line.check) {
+		rc = dr_stores_check(DR_ROLE_WAL, o->set, argc, argv, &stores,
 		    &receive.line, false, err);
+		goto out;
+	}
 	if (dr_set_named(o->set, err) == -1 ||
 	    dr_stores_how(&receive.line, err) == -1 ||
 	    dr_stores_named(argc, argv, &stores, err) == -1 ||
@@ -263,7 +265,6 @@ get_ended(int cause)
 
 static const struct verb {
 	const struct dr_cmd *cmd;
-	/* With the operands. */
 	int (*run)(int argc, char **argv, struct dr_err *);
 	int (*ended)(int cause); /* its own exit status; or NULL */
 } verbs[] = {

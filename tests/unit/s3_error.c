@@ -12,7 +12,8 @@ says(const char *method, int status, const char *code, const char *region,
     enum dr_cause cause, const char *text, const char *hint)
 {
 	char here[] = "us-east-1", what[] = "upload of \"x\"";
-	struct dr_s3 s3 = { .region = here };
+	static const struct dr_store_opts none;
+	struct dr_s3 s3 = { .store.opts = &none, .region = here };
 	struct dr_s3_call c = { .s3 = &s3, .what = what };
 
 	c.req = &c.own;
