@@ -273,9 +273,6 @@ s3_up_() {
 	osd crush chooseleaf type = 0
 	osd objectstore = bluestore
 	bluestore block size = 34359738368
-	mon osd full ratio = 0.98
-	mon osd nearfull ratio = 0.97
-	mon osd backfillfull ratio = 0.975
 	bluestore block create = true
 	bluestore cache autotune = false
 	bluestore cache size = 67108864
