@@ -71,7 +71,8 @@ if [ "$(id -u)" -eq 0 ]; then
 		fi
 	fi
 fi
-PATH=$bin:$PATH
+# Daemons lie where ordinary users do not look.
+PATH=$bin:$PATH:/usr/sbin:/sbin
 export PATH
 chmod 755 "$T"
 

@@ -6,6 +6,6 @@ need "$top/build/$V/store/conform"
 
 azure_server
 store=$(azure_store) || exit 1
-"$top/build/$V/store/conform" -n "$(count azpages)" -r "$(count races)" \
+"$top/build/$V/store/conform" -b -n "$(count azpages)" -r "$(count races)" \
     -a azblob://t-none/p \
     -d "azblob://t-none/p?endpoint=http://127.0.0.1:1/drtest" "$store"
