@@ -1,5 +1,7 @@
 #include "flow/push_report.h"
 
+#include <sys/stat.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +202,60 @@ out:
 	return rc;
 }
 
+/* Of the stores that took it, those that tell: how full they are. */
+static int
+measure_room(const struct dr_push_opts *o, const struct dr_push_report *r,
+    struct dr_metrics *m, struct dr_buf *l, struct dr_err *err)
+{
+	uint64_t size[DR_PUSH_STORES], avail[DR_PUSH_STORES];
+	bool known[DR_PUSH_STORES];
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		known[i] =
+		    r->target[i].done &&
+		    dr_store_room(r->target[i].store, &size[i], &avail[i]) == 1;
+	for (i = 0; i < r->n; i++)
+		if (known[i] &&
+		    (labels(o, dr_store_url(r->target[i].store), NULL, l,
+		         err) == -1 ||
+		        dr_metric(m, "drtools_store_size_bytes", "gauge",
+		            "Size of what the store lies on.", l->data,
+		            (double)size[i], err) == -1))
+			return -1;
+	for (i = 0; i < r->n; i++)
+		if (known[i] && (labels(o, dr_store_url(r->target[i].store),
+		                     NULL, l, err) == -1 ||
+		                    dr_metric(m, "drtools_store_free_bytes",
+		                        "gauge", "What of that is free.",
+		                        l->data, (double)avail[i], err) == -1))
+			return -1;
+	return 0;
+}
+
+/* How old the key is that signs. */
+static int
+measure_key(const struct dr_push_opts *o, struct dr_metrics *m,
+    struct dr_buf *l, struct dr_err *err)
+{
+	char *own = NULL;
+	const char *path = o->sign_key;
+	struct stat st;
+	int rc = 0;
+
+	if (path == NULL &&
+	    (path = own = dr_fmt(err, "%s/sign.key", o->state)) == NULL)
+		return -1;
+	if (stat(path, &st) == 0 &&
+	    (labels(o, NULL, NULL, l, err) == -1 ||
+	        dr_metric(m, "drtools_sign_key_timestamp_seconds", "gauge",
+	            "When the file of the signing key was last changed.",
+	            l->data, (double)st.st_mtime, err) == -1))
+		rc = -1;
+	free(own);
+	return rc;
+}
+
 /* Of every run: how it ended, and for each store. */
 static int
 measure_run(const struct dr_push_opts *o, const struct dr_push_report *r,
@@ -230,6 +286,9 @@ measure_run(const struct dr_push_opts *o, const struct dr_push_report *r,
 		        err) == -1)
 			goto out;
 	}
+	if (measure_room(o, r, &m, &l, err) == -1 ||
+	    measure_key(o, &m, &l, err) == -1)
+		goto out;
 	(void)snprintf(file, sizeof(file), "dr-push-run_%s", o->set);
 	rc = dr_metrics_write(&m, file, err);
 

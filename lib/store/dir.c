@@ -3,6 +3,7 @@
  * and stay the same, since its file system may not be mounted, or go away.
  */
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -464,6 +465,21 @@ dir_dirs(struct dr_store *store, const char *prefix,
 	return walk(&w, prefix, err);
 }
 
+static int
+dir_room(struct dr_store *store, uint64_t *size, uint64_t *free)
+{
+	struct dr_dir *d = (struct dr_dir *)store;
+	struct dr_err err = { 0 };
+	struct statvfs v;
+
+	if (dr_dir_root(d, &err) == -1 || fstatvfs(d->root, &v) == -1 ||
+	    v.f_blocks == 0)
+		return 0;
+	*size = (uint64_t)v.f_blocks * v.f_frsize;
+	*free = (uint64_t)v.f_bavail * v.f_frsize;
+	return 1;
+}
+
 static void
 dir_free(struct dr_store *store)
 {
@@ -486,6 +502,7 @@ static const struct dr_store_ops dir_ops = {
 	.uploads = dr_dir_uploads,
 	.upload_abort = dr_dir_upload_abort,
 	.try_replace = dr_dir_try_replace,
+	.room = dir_room,
 	.free = dir_free,
 };
 

@@ -13,7 +13,7 @@
 /*
  * Each as its namesake in store.h.  Members that a kind lacks are NULL: then
  * store.c does without (put_begin: put_small at once; dirs: from a list;
- * versions, uploads: none; locked: 0).
+ * versions, uploads: none; locked, room: 0).
  */
 struct dr_store_ops {
 	struct dr_sink *(
@@ -59,6 +59,7 @@ struct dr_store_ops {
 	int (*try_replace)(struct dr_store *, const char *, bool, const void *,
 	    size_t, struct dr_err *);
 	const char *(*region)(const struct dr_store *);
+	int (*room)(struct dr_store *, uint64_t *size, uint64_t *free);
 	void (*free)(struct dr_store *);
 };
 

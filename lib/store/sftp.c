@@ -209,6 +209,35 @@ free_op(struct dr_store *store)
 	free(s);
 }
 
+struct room {
+	const char *path;
+	uint64_t size, free;
+};
+
+static enum sftp_rc
+do_room(struct sftp_conn *c, void *arg)
+{
+	struct room *r = arg;
+	enum sftp_rc rc = sftp_room(c, r->path, &r->size, &r->free);
+
+	/* A server that does not tell has lost nothing. */
+	return rc == SFTP_REFUSED ? SFTP_OK : rc;
+}
+
+static int
+room_op(struct dr_store *store, uint64_t *size, uint64_t *free)
+{
+	struct sftp *s = (struct sftp *)store;
+	struct room r = { .path = s->root };
+
+	sftp_try(s, do_room, &r);
+	if (r.size == 0)
+		return 0;
+	*size = r.size;
+	*free = r.free;
+	return 1;
+}
+
 static const struct dr_store_ops sftp_ops = {
 	.put = sftp_put,
 	.put_small = sftp_put_small,
@@ -223,6 +252,7 @@ static const struct dr_store_ops sftp_ops = {
 	.uploads = sftp_uploads,
 	.upload_abort = upload_abort,
 	.try_replace = sftp_try_replace,
+	.room = room_op,
 	.free = free_op,
 };
 

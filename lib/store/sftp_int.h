@@ -134,6 +134,9 @@ enum sftp_rc sftp_unlink(struct sftp_conn *, const char *path);
 enum sftp_rc sftp_mkdir(struct sftp_conn *, const char *path);
 /* RC, or SFTP_FULL where that was no more than a guess at it. */
 enum sftp_rc sftp_why(struct sftp_conn *, enum sftp_rc, const char *path);
+/* How large the file system of PATH is, and what of it is free. */
+enum sftp_rc
+sftp_room(struct sftp_conn *, const char *path, uint64_t *size, uint64_t *free);
 /* fsync of a directory, where the server lets it be opened. */
 enum sftp_rc sftp_sync_dir(struct sftp_conn *, const char *path);
 

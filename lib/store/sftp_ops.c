@@ -262,22 +262,43 @@ sftp_mkdir(struct sftp_conn *c, const char *path)
 	return END(c, rc);
 }
 
+static enum sftp_rc
+statvfs_of(struct sftp_conn *c, const char *path, LIBSSH2_SFTP_STATVFS *v)
+{
+	int rc;
+
+	sftp_patience(c, SFTP_STALL_MS);
+	do {
+		rc = ssh2.sftp_statvfs(c->sftp, path, strlen(path), v);
+	} while (AGAIN(c, rc));
+	if (rc == LIBSSH2_ERROR_EAGAIN)
+		return lost(c);
+	return rc != 0 ? SFTP_REFUSED : SFTP_OK;
+}
+
+enum sftp_rc
+sftp_room(struct sftp_conn *c, const char *path, uint64_t *size, uint64_t *free)
+{
+	LIBSSH2_SFTP_STATVFS v;
+	enum sftp_rc rc = statvfs_of(c, path, &v);
+
+	if (rc == SFTP_OK) {
+		*size = v.f_blocks * v.f_frsize;
+		*free = v.f_bavail * v.f_frsize;
+	}
+	return rc;
+}
+
 enum sftp_rc
 sftp_why(struct sftp_conn *c, enum sftp_rc said, const char *path)
 {
 	LIBSSH2_SFTP_STATVFS v;
-	int rc;
+	enum sftp_rc rc;
 
 	if (said != SFTP_REFUSED)
 		return said;
-	sftp_patience(c, SFTP_STALL_MS);
-	do {
-		rc = ssh2.sftp_statvfs(c->sftp, path, strlen(path), &v);
-	} while (AGAIN(c, rc));
-	if (rc == LIBSSH2_ERROR_EAGAIN)
-		return lost(c);
-	if (rc != 0)
-		return said;
+	if ((rc = statvfs_of(c, path, &v)) != SFTP_OK)
+		return rc;
 	return v.f_bavail * v.f_frsize < FULL_BELOW || v.f_favail == 0
 	           ? SFTP_FULL
 	           : said;

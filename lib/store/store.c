@@ -181,6 +181,12 @@ dr_store_region(const struct dr_store *s)
 	return s->ops->region == NULL ? NULL : s->ops->region(s);
 }
 
+int
+dr_store_room(struct dr_store *s, uint64_t *size, uint64_t *free)
+{
+	return s->ops->room == NULL ? 0 : s->ops->room(s, size, free);
+}
+
 struct dr_sink *
 dr_store_put(struct dr_store *s, const char *name, struct dr_err *err)
 {

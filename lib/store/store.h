@@ -63,6 +63,11 @@ void dr_store_free(struct dr_store *);
 const char *dr_store_url(const struct dr_store *);
 /* The region it lies in, as far as its settings tell; or NULL. */
 const char *dr_store_region(const struct dr_store *);
+/*
+ * How large what it lies on is, and how much of that is free to us, in bytes.
+ * Only directories and most accounts of SFTP know.  1: filled in; 0: unknown.
+ */
+int dr_store_room(struct dr_store *, uint64_t *size, uint64_t *free);
 
 /* --- writing ----------------------------------------------------------------- */
 

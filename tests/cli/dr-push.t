@@ -247,6 +247,19 @@ is "--json" "$(json out 'm["set"], m["size"] > 0, m["complete"], \
 match "metrics" \
     'drtools_backup_last_success_timestamp_seconds\{set="s",store=".*/l",kind="stream"\} [0-9.e+]+' \
     metrics/dr-push_s.prom
+size_of() { # NAME
+	sed -n "s/^drtools_$1{set=\"s\",store=\".*\/l\"} //p" metrics/dr-push-run_s.prom
+}
+is "how large a directory's file system is" \
+    "$(python3 -c 'import os, sys
+v = os.statvfs("l")
+print(float(sys.argv[1]) == v.f_blocks * v.f_frsize)' "$(size_of store_size_bytes)")" True
+is "and what of it is free" \
+    "$(python3 -c 'import sys; a, b = map(float, sys.argv[1:])
+print(0 < b < a)' "$(size_of store_size_bytes)" "$(size_of store_free_bytes)")" True
+is "how old the signing key is" \
+    "$(sed -n 's/^drtools_sign_key_timestamp_seconds{set="s"} //p' \
+	metrics/dr-push-run_s.prom)" "$(stat -c %Y "$DR_STATE/sign.key")"
 match "an audit line" '"act":"publish".*"result":"ok"' audit
 rm -rf "$DR_STATE/sets"
 sealed lost >lost

@@ -35,6 +35,9 @@ status 0 "and restorable" as_pg dr-verify -n main --deep -i "$T/id" "$T/two"
 is "metrics: the status" "$(metric dr-backup-run status)" 0
 ok "when it succeeded" is_new \
     "$(metric dr-backup last_success_timestamp_seconds)"
+is "how old the recipients are" \
+    "$(sed -n 's/^drtools_recipients_timestamp_seconds{set="main"} //p' \
+	"$T/metrics/dr-backup-run_main.prom")" "$(stat -c %Y "$T/rcpt")"
 ok "and no failure yet" test ! -e "$T/metrics/dr-backup-failure_main.prom"
 is "one HELP and one TYPE a metric" \
     "$(grep -c '^# TYPE' "$T/metrics/dr-backup_main.prom")" 2

@@ -116,7 +116,10 @@ leftovers() {
 # --- the main job -------------------------------------------------------------------
 status 0 "a push" push "$url" <big
 id=$(ls d/s/snap | sed -n 's/\(.*\)\.json$/\1/p')
-status 0 "a small one" push "$url" <small
+status 0 "a small one" push --metrics-dir "$T" "$url" <small
+match "the server tells how much is free" \
+    '^drtools_store_free_bytes\{set="s",store="sftp://[^"]*"\} [1-9]' \
+    "$T/dr-push-run_s.prom"
 is "both are listed" "$(dr-list "$url" | grep -c ' full ')" 2
 status 0 "and verified" dr-verify "$url"
 dr-pull -b "$id" --body "$url" | tar -xOf - --wildcards 'data/*' >back
