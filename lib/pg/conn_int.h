@@ -15,6 +15,13 @@
  */
 void dr_pg_one_line(const char *text, char *out, size_t size);
 
+/*
+ * What libpq says of a connection that failed, as one line, and the SQLSTATE
+ * that the server gave for it ("": none).  For connections with verbose
+ * errors; the codes and locations that they add are not in LINE.
+ */
+void dr_pg_said(PGconn *, char state[6], char *line, size_t size);
+
 /* Poll the connection and the stop signals.  1 ready, 0 time over, -1. */
 int dr_pg_poll(PGconn *, short events, int ms, struct dr_err *);
 

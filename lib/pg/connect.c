@@ -67,6 +67,20 @@ plain_text(const char *text, char *out, size_t size)
 	out[n] = '\0';
 }
 
+void
+dr_pg_said(PGconn *conn, char state[6], char *line, size_t size)
+{
+	const char *said = PQerrorMessage(conn);
+	char text[768], *code;
+
+	find_state(said, state);
+	plain_text(said, text, sizeof(text));
+	dr_pg_one_line(text, line, size);
+	if (state[0] != '\0' && (code = strstr(line, state)) != NULL &&
+	    strlen(code) > 7)
+		memmove(code, code + 7, strlen(code + 7) + 1);
+}
+
 /*
  * Why it could not connect.  ANSWERED: some server took the connection and
  * began to talk; before that, the server is away.
@@ -74,21 +88,15 @@ plain_text(const char *text, char *out, size_t size)
 static void
 connect_failed(PGconn *conn, bool answered, struct dr_err *err)
 {
-	const char *said = PQerrorMessage(conn);
 	enum dr_cause cause = DR_EFAIL;
-	char state[6], text[512], line[512], *code;
+	char state[6], line[512];
 
-	find_state(said, state);
+	dr_pg_said(conn, state, line, sizeof(line));
 	if (state[0] != '\0')
 		cause = dr_pg_cause(state);
-	else if (!answered ||
-	         strstr(said, "server closed the connection") != NULL)
+	else if (!answered || strstr(PQerrorMessage(conn),
+	                          "server closed the connection") != NULL)
 		cause = DR_ERETRY;
-	plain_text(said, text, sizeof(text));
-	dr_pg_one_line(text, line, sizeof(line));
-	if (state[0] != '\0' && (code = strstr(line, state)) != NULL &&
-	    strlen(code) > 7)
-		memmove(code, code + 7, strlen(code + 7) + 1);
 	dr_err_set(err, cause, "cannot connect: %s", line);
 	if (strcmp(state, "28000") == 0)
 		dr_err_hint(err,

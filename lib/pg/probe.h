@@ -41,13 +41,4 @@ const char *dr_probe_word(enum dr_probe_state);
 /* The server answered queries: the first four. */
 bool dr_probe_answers(enum dr_probe_state);
 
-struct dr_probe_opts {
-	const char *conninfo; /* one host */
-	int timeout_ms;
-	bool write; /* try a write: the heartbeat's row (flow/heartbeat.h) */
-};
-
-/* One look with a new connection.  -1: a string that cannot be parsed, stop. */
-int dr_probe(const struct dr_probe_opts *, struct dr_probe *, struct dr_err *);
-
 #endif /* !DR_PG_PROBE_H */

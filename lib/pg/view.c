@@ -1,0 +1,223 @@
+#include "pg/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "pg/hosts.h"
+#include "pg/libpq.h"
+#include "pg/view_int.h"
+
+#define SQL_MAX 16384
+
+/* One server on its way. */
+struct going {
+	struct dr_ask ask;
+	int asked;    /* how often */
+	int64_t sent; /* our clock */
+	bool done;
+};
+
+static int
+blank(struct dr_pg_view *v, const char *where, struct dr_err *err)
+{
+	v->probe.state = DR_PROBE_FAILED;
+	v->now = v->asked = v->started = DR_UNKNOWN;
+	v->replayed_time = v->apply_delay = v->last_msg = DR_UNKNOWN;
+	v->conflicts = v->archiver.archived = v->archiver.failed = DR_UNKNOWN;
+	v->archiver.last_time = v->archiver.failed_time = DR_UNKNOWN;
+	v->archiver.ready = v->archiver.oldest_ready = DR_UNKNOWN;
+	if ((v->where = strdup(where)) == NULL ||
+	    (v->name = strdup(where)) == NULL)
+		return dr_err_sys(err, "cannot allocate a view");
+	return 0;
+}
+
+static void
+empty(struct dr_pg_view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->standbys; i++) {
+		free(v->standby[i].name);
+		free(v->standby[i].addr);
+		free(v->standby[i].state);
+		free(v->standby[i].sync_state);
+		free(v->standby[i].slot);
+	}
+	for (i = 0; i < v->slots; i++) {
+		free(v->slot[i].name);
+		free(v->slot[i].type);
+		free(v->slot[i].database);
+		free(v->slot[i].wal_status);
+		free(v->slot[i].invalid);
+	}
+	free(v->standby);
+	free(v->slot);
+	free(v->name);
+	free(v->where);
+	free(v->cluster_name);
+	free(v->sync_names);
+	free(v->sync_commit);
+	free(v->receiver);
+	free(v->sender);
+	free(v->archiver.last_wal);
+	free(v->archiver.failed_wal);
+}
+
+void
+dr_pg_views_free(struct dr_pg_view *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; v != NULL && i < n; i++)
+		empty(&v[i]);
+	free(v);
+}
+
+/* What fields hold where the server gave none: "" rather than NULL. */
+static int
+fill_text(struct dr_pg_view *v, struct dr_err *err)
+{
+	char **const text[] = { &v->cluster_name, &v->sync_names,
+		&v->sync_commit, &v->receiver, &v->sender,
+		&v->archiver.last_wal, &v->archiver.failed_wal };
+	size_t i;
+
+	for (i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+		if (*text[i] == NULL && (*text[i] = strdup("")) == NULL)
+			return dr_err_sys(err, "cannot allocate a view");
+	return 0;
+}
+
+/* G's server has come to rest; go on, or be done.  -1: no memory. */
+static int
+step(struct going *g, struct dr_pg_view *v, struct dr_err *err)
+{
+	struct dr_ask *a = &g->ask;
+	struct dr_buf sql = { .max = SQL_MAX };
+	int64_t left, now;
+	char *name;
+	int n;
+
+	if (a->at == DR_ASK_CONNECTING || a->at == DR_ASK_BUSY || g->done)
+		return 0;
+	if (a->at == DR_ASK_IDLE && g->asked > 0) {
+		now = dr_now();
+		v->asked = g->sent + (now - g->sent) / 2;
+		if ((n = dr_view_read(a, v, err)) == -1)
+			return -1;
+		if (n == 1) {
+			dr_ask_role(a, v->in_recovery, v->read_only);
+			if (v->cluster_name[0] != '\0') {
+				if ((name = strdup(v->cluster_name)) == NULL)
+					return dr_err_sys(err,
+					    "cannot allocate a view");
+				free(v->name);
+				v->name = name;
+			}
+			g->done = true;
+		} else if (a->at == DR_ASK_IDLE && g->asked > 1)
+			dr_ask_refuse(a, dr_ask_error(a, 0));
+	}
+	if (a->at == DR_ASK_IDLE && !g->done) {
+		v->version = PQserverVersion(a->conn);
+		left = (a->until - dr_monotonic()) / 1000;
+		if (v->version < DR_VIEW_OLDEST)
+			dr_ask_end(a, DR_PROBE_FAILED,
+			    "its version, %d, is older than 13",
+			    v->version / 10000);
+		else if (dr_view_sql(v->version, left > 0 ? (int)left + 1 : 1,
+		             &sql, err) == -1)
+			return -1;
+		else {
+			g->asked++;
+			g->sent = dr_now();
+			dr_ask_send(a, sql.data, a->until);
+		}
+		dr_buf_free(&sql);
+	}
+	if (a->at == DR_ASK_ENDED)
+		g->done = true;
+	if (g->done) {
+		v->probe = a->probe;
+		dr_ask_close(a);
+	}
+	return 0;
+}
+
+static int
+ask_all(struct going *g, struct dr_pg_view *v, size_t n, int64_t until,
+    struct dr_err *err)
+{
+	struct dr_ask **wait = calloc(n, sizeof(struct dr_ask *));
+	size_t i, left;
+	int rc = -1;
+
+	if (wait == NULL)
+		return dr_err_sys(err, "cannot allocate a list of servers");
+	for (;;) {
+		left = 0;
+		for (i = 0; i < n; i++) {
+			if (step(&g[i], &v[i], err) == -1)
+				goto out;
+			if (!g[i].done)
+				wait[left++] = &g[i].ask;
+		}
+		if (left == 0)
+			break;
+		if (dr_ask_turn(wait, left, until, err) == -1)
+			goto out;
+	}
+	rc = 0;
+	for (i = 0; i < n && rc == 0; i++)
+		rc = fill_text(&v[i], err);
+
+out:
+	free(wait);
+	return rc;
+}
+
+int
+dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
+    struct dr_pg_view **out, size_t *count, struct dr_err *err)
+{
+	struct dr_pg_view *v = NULL;
+	struct dr_pg_host *host = NULL;
+	struct going *g = NULL;
+	size_t i, hosts = 0;
+	int64_t until;
+	int rc = -1;
+
+	*out = NULL;
+	*count = 0;
+	if (n == 0)
+		return 0;
+	if (dr_pg_hosts(conninfo, n, &host, &hosts, err) == -1)
+		return -1;
+	if ((v = calloc(hosts, sizeof(*v))) == NULL ||
+	    (g = calloc(hosts, sizeof(*g))) == NULL) {
+		dr_err_sys(err, "cannot allocate %zu views", hosts);
+		goto out;
+	}
+	for (i = 0; i < hosts; i++)
+		if (blank(&v[i], host[i].where, err) == -1)
+			goto out;
+	until = dr_monotonic() + (int64_t)timeout_ms * 1000;
+	for (i = 0; i < hosts; i++)
+		dr_ask_open(&g[i].ask, host[i].conninfo, until);
+	rc = ask_all(g, v, hosts, until, err);
+
+out:
+	for (i = 0; g != NULL && i < hosts; i++)
+		dr_ask_close(&g[i].ask);
+	free(g);
+	dr_pg_hosts_free(host, hosts);
+	if (rc == -1) {
+		dr_pg_views_free(v, hosts);
+		return -1;
+	}
+	*out = v;
+	*count = hosts;
+	return 0;
+}
