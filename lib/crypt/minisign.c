@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/num.h"
 #include "crypt/base64.h"
 #include "crypt/keys.h"
@@ -141,6 +142,13 @@ dr_verify_keys_load(const char *file, struct dr_err *err)
 	keys = dr_verify_keys_parse(text.data, text.len, file, err);
 	dr_secret_wipe(&text);
 	return keys;
+}
+
+int
+dr_verify_keys_sum(const struct dr_verify_keys *keys, char out[65],
+    struct dr_err *err)
+{
+	return dr_sha256_hex(keys->v, keys->n * sizeof(*keys->v), out, err);
 }
 
 void

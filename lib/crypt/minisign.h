@@ -40,6 +40,9 @@ struct dr_verify_keys *dr_verify_keys_load(const char *file, struct dr_err *);
 struct dr_verify_keys *
 dr_verify_keys_parse(const char *, size_t, const char *name, struct dr_err *);
 void dr_verify_keys_free(struct dr_verify_keys *);
+/* SHA-256 of them, in hex: other keys have another. */
+int dr_verify_keys_sum(const struct dr_verify_keys *, char out[65],
+    struct dr_err *);
 
 /*
  * Is SIG (a .minisig file's text) a signature by one of KEYS over DATA, with

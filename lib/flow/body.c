@@ -17,7 +17,7 @@
 struct peek;
 
 struct dr_body {
-	char *name;
+	char *name, *store;
 	struct dr_input *input;  /* or */
 	struct dr_blob *object;  /* owned unless plain is over it */
 	struct dr_blob *plain;   /* the object itself, or its opener */
@@ -197,6 +197,7 @@ dr_body_free(struct dr_body *b)
 	dr_input_free(b->input);
 	json_decref(b->manifest);
 	free(b->name);
+	free(b->store);
 	free(b);
 }
 
@@ -204,6 +205,24 @@ const char *
 dr_body_name(const struct dr_body *b)
 {
 	return b->name;
+}
+
+int
+dr_body_set_store(struct dr_body *b, const char *url, struct dr_err *err)
+{
+	char *copy = dr_fmt(err, "%s", url);
+
+	if (copy == NULL)
+		return -1;
+	free(b->store);
+	b->store = copy;
+	return 0;
+}
+
+const char *
+dr_body_store(const struct dr_body *b)
+{
+	return b->store == NULL ? "" : b->store;
 }
 
 struct dr_source *

@@ -33,6 +33,10 @@ void dr_body_free(struct dr_body *);
 
 const char *dr_body_name(const struct dr_body *);
 
+/* The URL of the store it lies in (copied); "" where none was set. */
+int dr_body_set_store(struct dr_body *, const char *url, struct dr_err *);
+const char *dr_body_store(const struct dr_body *);
+
 /*
  * The bytes as stored, in order; 0 only when size and SHA-256, or the end
  * mark, have proved them.  Borrowed; may be read once, by whoever it is.

@@ -417,6 +417,17 @@ seek_only(struct dr_store *store, const char *set,
 }
 
 int
+dr_catalogue_one(struct dr_store *store, const char *set,
+    const struct dr_catalogue_opts *o, bool pruned, struct dr_backup *b,
+    struct dr_err *err)
+{
+	if (read_one(store, set, o, b, err) == -1)
+		return -1;
+	return pruned ? read_pruned(store, set, b->id, o->keys, &b->pruned, err)
+	              : 0;
+}
+
+int
 dr_catalogue_seek(struct dr_store *store, const char *set,
     const struct dr_catalogue_opts *o, const char *id, const char *sha256,
     struct dr_backups *all, struct dr_err *err)

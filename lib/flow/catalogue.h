@@ -58,6 +58,15 @@ int dr_catalogue_read(struct dr_store *, const char *set,
 void dr_backups_free(struct dr_backups *);
 
 /*
+ * One of them: B->id, which was listed, is the caller's; the rest is filled
+ * in (B->manifest is the caller's to decref).  PRUNED: so was the note that
+ * its body was pruned.
+ */
+int dr_catalogue_one(struct dr_store *, const char *set,
+    const struct dr_catalogue_opts *, bool pruned, struct dr_backup *b,
+    struct dr_err *);
+
+/*
  * Look for the manifest of ID with that hash, and for those before it, which
  * the store does not list: added to BACKUPS where they lie beneath.
  */

@@ -82,7 +82,10 @@ open_in(const struct dr_from_opts *o, const char *url,
 	    dr_manifest_str(b->manifest, "object.name"), err);
 	if (body == NULL)
 		dr_blob_free(blob);
-	else
+	else if (dr_body_set_store(body, dr_store_url(store), err) == -1) {
+		dr_body_free(body);
+		body = NULL;
+	} else
 		dr_say(1, "backup %s in \"%s\"", b->id, url);
 
 out:

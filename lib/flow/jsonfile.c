@@ -1,8 +1,10 @@
 #include "flow/jsonfile.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 
@@ -39,6 +41,27 @@ dr_jsonfile_put(const char *path, const json_t *json, struct dr_err *err)
 		return dr_err_set(err, DR_EFAIL,
 		    "cannot write \"%s\": no memory", path);
 	rc = dr_file_put(path, 0600, DR_FILE_REPLACE, text, strlen(text), err);
+	free(text);
+	return rc;
+}
+
+int
+dr_jsonfile_put_loose(const char *path, const json_t *json, struct dr_err *err)
+{
+	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	struct dr_file f = DR_FILE_INIT;
+	int rc = -1;
+
+	if (text == NULL)
+		return dr_err_set(err, DR_EFAIL,
+		    "cannot write \"%s\": no memory", path);
+	if (dr_file_create(&f, path, 0600, err) == 0 &&
+	    dr_fd_write(f.fd, text, strlen(text), path, err) == 0) {
+		rc = 0;
+		if (rename(f.tmp, path) == -1)
+			rc = dr_err_sys(err, "cannot write \"%s\"", path);
+	}
+	dr_file_abandon(&f);
 	free(text);
 	return rc;
 }

@@ -85,6 +85,7 @@ struct dr_lag_store {
 	const char *url;
 	char *set;
 	struct dr_err err; /* it could not be read: then all is unknown */
+	char *told;        /* what else is wrong there, in words; or NULL */
 	uint64_t system_id;
 
 	uint32_t tli;
@@ -148,6 +149,9 @@ void dr_lag_free(struct dr_lag *);
 int dr_lag_store_read(const struct dr_lag_opts *, struct dr_store *,
     const char *set, const struct dr_pg_view *primary, const struct dr_rates *,
     struct dr_lag_store *out, struct dr_err *);
+
+/* Free what it holds; URL is the store's. */
+void dr_lag_store_wipe(struct dr_lag_store *);
 
 /* Remember where the primary's WAL ended when: what bounds rpo_us. */
 int dr_lag_sample(const char *state, const struct dr_pg_view *primary,

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/opt.h"
 #include "flow/jsonfile.h"
+#include "flow/rates.h"
 #include "manifest/manifest.h"
 
 #define P         "drtools_backup_"
@@ -298,6 +299,39 @@ out:
 	return rc;
 }
 
+/* How fast it was; of several stores, first the run, then each. */
+static int
+rates(const struct dr_push_opts *o, const struct dr_push_report *r,
+    const struct dr_err *result, struct dr_err *err)
+{
+	struct dr_rate rate = { .time = dr_now(),
+		.us = r->usec,
+		.bytes = r->size,
+		.status = (int)result->cause };
+
+	if (r->again)
+		return 0;
+	(void)snprintf(rate.id, sizeof(rate.id), "%s", r->id);
+	if (r->n != 1 &&
+	    dr_rate_note(o->state, o->set, DR_RATE_BACKUP, &rate, err) == -1)
+		return -1;
+	rate.same_run = r->n != 1;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct dr_target *t = &r->target[i];
+
+		if (!t->done)
+			rate.status = (int)failure(t, result)->cause;
+		else if (result->cause != DR_EPARTIAL)
+			rate.status = DR_OK;
+		(void)snprintf(rate.store, sizeof(rate.store), "%s",
+		    dr_store_url(t->store));
+		if (dr_rate_note(o->state, o->set, DR_RATE_BACKUP, &rate,
+		        err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 void
 dr_push_tell(const struct dr_push_opts *o, const struct dr_push_report *r,
     const struct dr_err *result)
@@ -309,6 +343,8 @@ dr_push_tell(const struct dr_push_opts *o, const struct dr_push_report *r,
 
 	if (r->done > 0 && (kept = keep(o, r, &err)) == NULL)
 		rc = -1;
+	if (rc == 0)
+		rc = rates(o, r, result, &err);
 	if (rc == 0 && dr_common.metrics_dir != NULL) {
 		rc = measure_run(o, r, result, &err);
 		if (rc == 0 && r->done > 0)

@@ -5,7 +5,8 @@
  *	STATE/rates/SET.json	the newest DR_RATES of each kind
  *
  * Notes of work are best effort: a failure is the caller's warning, never
- * its failure.  Several processes may note at once (a lock file).
+ * its failure.  Several processes may note at once (a lock file).  They are
+ * not fsynced: what a crash of the host takes is measured again.
  */
 #ifndef DR_FLOW_RATES_H
 #define DR_FLOW_RATES_H
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/known.h"
 
 #define DR_RATES 32 /* of each kind are kept */
 
@@ -35,6 +37,7 @@ struct dr_rate {
 	int status;      /* exit status */
 	char store[256]; /* dr_store_url, cut; "" none */
 	char id[64];     /* of the backup, or "" */
+	bool same_run;   /* of a run that was counted: only its speed counts */
 };
 
 int dr_rate_note(const char *state, const char *set, enum dr_rate_kind,
@@ -58,5 +61,9 @@ int dr_rates_read(const char *state, const char *set, struct dr_rates *,
  */
 double
 dr_rates_speed(const struct dr_rates *, enum dr_rate_kind, const char *store);
+
+/* When the last one that succeeded with STORE ended, or DR_UNKNOWN. */
+int64_t
+dr_rates_last(const struct dr_rates *, enum dr_rate_kind, const char *store);
 
 #endif /* !DR_FLOW_RATES_H */

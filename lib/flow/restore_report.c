@@ -1,14 +1,15 @@
 #include "flow/restore_report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/audit.h"
-#include "base/fd.h"
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/opt.h"
+#include "flow/rates.h"
 #include "manifest/manifest.h"
 
 static int
@@ -66,33 +67,27 @@ metrics(const struct dr_from_opts *from, const struct dr_restore_facts *facts,
 	return rc;
 }
 
+/* Of one that failed there is nothing to learn but that it did. */
 static int
-rate(const char *state, const struct dr_restore_facts *facts, double seconds,
-    struct dr_err *err)
+rate(const struct dr_from_opts *from, struct dr_body *body, int64_t usec,
+    const struct dr_err *failed, struct dr_err *err)
 {
-	struct dr_buf buf = { .max = 4096 };
-	char *dir, *path = NULL, now[DR_TIME_LEN];
-	struct dr_json j;
-	int rc = -1;
+	struct dr_rate r = { .time = dr_now(),
+		.us = usec,
+		.status = failed == NULL ? 0 : (int)failed->cause };
+	const json_t *m = NULL;
 
-	if ((dir = dr_fmt(err, "%s/rates", state)) == NULL)
+	if (from->file != NULL)
+		return 0;
+	if (dr_body_known(body) && (m = dr_body_manifest(body, err)) == NULL)
 		return -1;
-	dr_json_init(&j, &buf);
-	dr_json_object(&j, NULL);
-	dr_json_str(&j, "time", dr_format_time(dr_now(), now));
-	dr_json_uint(&j, "bytes", facts->bytes);
-	dr_json_uint(&j, "files", facts->files);
-	dr_json_real(&j, "seconds", seconds);
-	dr_json_close(&j, '}');
-	if (dr_json_end(&j, err) == 0 && dr_buf_str(&buf, "\n", err) == 0 &&
-	    dr_mkdirs(dir, 0700, err) == 0 &&
-	    (path = dr_fmt(err, "%s/restore.json", dir)) != NULL)
-		rc = dr_file_put(path, 0600, DR_FILE_REPLACE, buf.data, buf.len,
-		    err);
-	dr_buf_free(&buf);
-	free(path);
-	free(dir);
-	return rc;
+	if (m != NULL) {
+		r.bytes = (uint64_t)dr_manifest_int(m, "object.size", 0);
+		(void)snprintf(r.id, sizeof(r.id), "%s",
+		    dr_manifest_str(m, "id"));
+	}
+	(void)snprintf(r.store, sizeof(r.store), "%s", dr_body_store(body));
+	return dr_rate_note(from->state, from->set, DR_RATE_RESTORE, &r, err);
 }
 
 void
@@ -113,10 +108,12 @@ dr_restore_report(const struct dr_from_opts *from,
 		                              (seconds > 0 ? seconds : 1)),
 		        per));
 		/* The restore is done, whatever becomes of these. */
-		if (metrics(from, facts, seconds, &err) == -1 ||
-		    rate(from->state, facts, seconds, &err) == -1)
+		if (metrics(from, facts, seconds, &err) == -1)
 			dr_warn("%s", err.msg);
 	}
+	dr_err_clear(&err);
+	if (rate(from, body, usec, failed, &err) == -1)
+		dr_warn("%s", err.msg);
 	dr_err_clear(&err);
 	if (audit(from, to, body, failed, &err) == -1)
 		dr_warn("%s", err.msg);

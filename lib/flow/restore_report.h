@@ -12,9 +12,9 @@
 #include "flow/restore.h"
 
 /*
- * USEC is how long it took; FAILED is NULL or why it failed.  The rate of a
- * restore that was done goes to STATE/rates/restore.json, from which the time
- * of the next one can be told.  What cannot be written is warned of.
+ * USEC is how long it took; FAILED is NULL or why it failed.  How fast it
+ * was is noted (flow/rates.h), from which the time of the next one can be
+ * told.  What cannot be written is warned of.
  */
 void dr_restore_report(const struct dr_from_opts *,
     const struct dr_restore_opts *, struct dr_body *,

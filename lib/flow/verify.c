@@ -1,6 +1,7 @@
 #include "flow/verify.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "base/num.h"
 #include "base/tty.h"
 #include "flow/deep.h"
+#include "flow/rates.h"
 #include "flow/seen.h"
 #include "flow/verify_int.h"
 #include "manifest/manifest.h"
@@ -238,10 +240,40 @@ seek_heads(struct dr_verify *v, struct dr_store *store, const char *set,
 	           : dr_seen_each_heads(&at, seek_head, &h, err);
 }
 
+/* How fast it was, and that it was done: what proves nothing does not count. */
+static void
+note_rate(const struct dr_verify *v, const char *set,
+    const struct dr_verify_sum *before, int64_t began, bool failed)
+{
+	const struct dr_verify_sum *sum = v->sum;
+	const struct dr_from_opts *from = v->o->from;
+	struct dr_rate r = { .time = dr_now(),
+		.us = dr_monotonic() - began,
+		.bytes = sum->bytes - before->bytes };
+	struct dr_err why = { 0 };
+
+	if (failed)
+		r.status = DR_EFAIL;
+	else if (sum->bad > before->bad)
+		r.status = DR_EDATA;
+	else if (sum->unknown > before->unknown || sum->ok == before->ok)
+		r.status = DR_EFAIL;
+	if (from->no_signature)
+		return;
+	(void)snprintf(r.store, sizeof(r.store), "%s", v->store);
+	if (from->id != NULL)
+		(void)snprintf(r.id, sizeof(r.id), "%s", from->id);
+	if (dr_rate_note(from->state, set,
+	        v->o->deep ? DR_RATE_DEEP : DR_RATE_VERIFY, &r, &why) == -1)
+		dr_say(1, "%s", why.msg);
+}
+
 static int
 one_set(struct dr_verify *v, struct dr_store *store, const char *set,
     struct dr_err *err)
 {
+	const struct dr_verify_sum before = *v->sum;
+	int64_t began = dr_monotonic();
 	const struct dr_from_opts *from = v->o->from;
 	struct dr_catalogue_opts co = { .quiet = true };
 	struct dr_verify_keys *keys = NULL;
@@ -289,6 +321,8 @@ one_set(struct dr_verify *v, struct dr_store *store, const char *set,
 	         : dr_verify_wal(v, store, set, keys, &all, one, err);
 
 out:
+	if (all.n > 0)
+		note_rate(v, set, &before, began, rc == -1);
 	dr_backups_free(&all);
 	dr_verify_keys_free(keys);
 	return rc;

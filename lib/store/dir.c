@@ -415,7 +415,8 @@ static int
 walk(struct walk *w, const char *prefix, struct dr_err *err)
 {
 	struct dr_dir_names names = { .n = 0 };
-	const char *last = NULL;
+	const char *last = NULL, *from = NULL;
+	size_t len = strlen(prefix);
 	int fd = -1, rc = -1;
 
 	if (dr_dir_root(w->d, err) == -1)
@@ -428,8 +429,10 @@ walk(struct walk *w, const char *prefix, struct dr_err *err)
 		return dr_err_sys(err, "cannot open \"%s/%s\"", w->d->store.url,
 		    prefix);
 	}
+	if (w->after != NULL && strncmp(w->after, prefix, len) == 0)
+		from = w->after + len;
 	do {
-		if (dr_dir_names(&names, fd, last, prefix, err) == -1)
+		if (dr_dir_names(&names, fd, last, from, prefix, err) == -1)
 			goto out;
 		for (size_t i = 0; i < names.n; i++)
 			if (walk_name(w, fd, prefix, names.v[i], err) == -1)

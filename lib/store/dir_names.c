@@ -91,18 +91,31 @@ add(struct dr_dir_names *names, const char *name)
 	return 0;
 }
 
+/* Does NAME, or else "NAME/", come after FROM, or begin it? */
+static bool
+is_wanted(const char *name, const char *from)
+{
+	size_t len;
+
+	if (strcmp(name, from) > 0)
+		return true;
+	len = strlen(name);
+	return strncmp(name, from, len) == 0 && from[len] != '\0' &&
+	       from[len] <= '/';
+}
+
 int
 dr_dir_names(struct dr_dir_names *names, int fd, const char *after,
-    const char *path, struct dr_err *err)
+    const char *from, const char *path, struct dr_err *err)
 {
 	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *from = NULL;
+	char *last = NULL;
 	struct dirent *e;
 	DIR *dir = NULL;
 	int rc = -1;
 
 	if (again == -1 || (dir = fdopendir(again)) == NULL ||
-	    (after != NULL && (from = strdup(after)) == NULL)) {
+	    (after != NULL && (last = strdup(after)) == NULL)) {
 		dr_err_sys(err, "cannot read \"%s\"", path);
 		goto out;
 	}
@@ -112,8 +125,10 @@ dr_dir_names(struct dr_dir_names *names, int fd, const char *after,
 		errno = 0;
 		if ((e = readdir(dir)) == NULL)
 			break;
-		if (!dr_object_name_ok(e->d_name) ||
-		    (from != NULL && strcmp(e->d_name, from) <= 0))
+		/* Most often all but a few come before. */
+		if ((from != NULL && !is_wanted(e->d_name, from)) ||
+		    (last != NULL && strcmp(e->d_name, last) <= 0) ||
+		    !dr_object_name_ok(e->d_name))
 			continue;
 		if (add(names, e->d_name) == -1)
 			break;
@@ -131,6 +146,6 @@ out:
 		closedir(dir);
 	else if (again != -1)
 		close(again);
-	free(from);
+	free(last);
 	return rc;
 }

@@ -21,10 +21,11 @@ struct dr_dir_names {
 /*
  * The first of the names in the directory FD that can be an object's or a
  * part's and come after AFTER (NULL: all), in place of what was in NAMES.
- * PATH is for messages.
+ * Left out are those that, as objects or as what begins objects' names, all
+ * come before FROM (NULL: none).  PATH is for messages.
  */
 int dr_dir_names(struct dr_dir_names *names, int fd, const char *after,
-    const char *path, struct dr_err *);
+    const char *from, const char *path, struct dr_err *err);
 void dr_dir_names_free(struct dr_dir_names *);
 
 #endif /* !DR_STORE_DIR_NAMES_H */

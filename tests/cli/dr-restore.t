@@ -94,7 +94,6 @@ for f in b p; do
 done
 status 0 'verbose' dr-restore -v -D "$T/v" "$T/p"
 match 'sums up' 'restored [0-9]+ files' "$T/err"
-ok 'the rate is kept' test -s "$DR_STATE/rates/restore.json"
 status 0 'audit and metrics' dr-restore -D "$T/v2" --audit "$T/audit" \
     --metrics-dir "$T" "$T/p"
 match 'an audit line' '"act":"restore".*"result":"ok"' "$T/audit"
