@@ -136,6 +136,11 @@ $(B)/store/%: $(B)/tests/store/%.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
 
+# What tests/ha looks at servers with.
+$(B)/ha/%: $(B)/tests/ha/%.o $(B)/libdr.a
+	@mkdir -p $(@D)
+	$(link)
+
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
@@ -164,7 +169,7 @@ $(B)/.flags: FORCE
 # --- check -----------------------------------------------------------------
 # prove's closing lines (Files=, Result:) are what CI reads.
 .PHONY: run-check test variants units replays check-layers check-headers check-man
-units: $(units) $(B)/store/conform
+units: $(units) $(B)/store/conform $(B)/ha/view
 replays: $(replays)
 
 # What each build of a variant is for: release is tested whole; clang has to
@@ -177,6 +182,8 @@ variants:
 	@$(sub) V=tsan $(TSAN_UNITS:%=build/tsan/unit/%.t) \
 	    $(TSAN_TOOLS:%=build/tsan/bin/%)
 
+# One test of each that asks servers, for what it holds and lets go of.
+ASAN_HA    := $(patsubst tests/%,%,$(wildcard tests/ha/lag-view.t))
 # The codec's pool and restore's writers are where the threads are.
 ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
@@ -187,9 +194,9 @@ TSAN_TOOLS := $(TOOLS)
 
 run-check: variants
 	@WERROR=-Werror sh tests/run release:unit release:replay release:pg release:fault \
-	    release:pipe release:store release:cli \
+	    release:pipe release:store release:ha release:cli \
 	    asan:unit asan:replay asan:cli asan:pipe asan:store \
-	    $(ASAN_PG:%=asan:%) tsan:unit $(TSAN_PG:%=tsan:%)
+	    $(ASAN_PG:%=asan:%) $(ASAN_HA:%=asan:%) tsan:unit $(TSAN_PG:%=tsan:%)
 
 test: all units replays $(B)/fault/shim.so ## the release build's tests alone; nothing installed
 	@sh tests/run

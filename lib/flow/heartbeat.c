@@ -1,6 +1,7 @@
 #include "flow/heartbeat.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/num.h"
 #include "pg/ask.h"
@@ -111,29 +112,46 @@ write_row(struct beats *b, struct dr_err *err)
 	return 0;
 }
 
+/* No answer but an error, and not that the table itself has yet to come. */
+static const PGresult *
+bad_answer(const struct dr_ask *a)
+{
+	const PGresult *bad = dr_ask_error(a, 0);
+	const char *code;
+
+	if (bad == NULL)
+		return NULL;
+	code = PQresultErrorField(bad, PG_DIAG_SQLSTATE);
+	return code != NULL && (strcmp(code, "42P01") == 0 ||
+	                           strcmp(code, "3F000") == 0)
+	           ? NULL
+	           : bad;
+}
+
 /* What standby I answered.  True: it has the row, or never will. */
 static bool
 seen(struct beats *b, size_t i)
 {
 	struct dr_ask *a = &b->ask[i];
-	struct dr_beat *beat = &b->beat[i];
+	const PGresult *bad, *res;
 	struct dr_err no = { 0 };
 	int64_t v;
 
 	if (b->view[i].probe.state != DR_PROBE_STANDBY)
 		return true;
+	if (a->at != DR_ASK_ENDED && (bad = bad_answer(a)) != NULL)
+		dr_ask_refuse(a, bad, "ask for the heartbeat");
 	if (a->at == DR_ASK_ENDED) {
-		beat->err = a->probe.err;
+		b->beat[i].err = a->probe.err;
 		return true;
 	}
-	/* The table itself may have yet to come. */
-	if (dr_ask_error(a, 0) != NULL || a->results == 0 ||
-	    PQntuples(a->result[0]) != 1 ||
-	    dr_parse_int(PQgetvalue(a->result[0], 0, 0), 0, INT64_MAX, &v,
-	        &no) == -1 ||
+	res = a->results == 1 ? a->result[0] : NULL;
+	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK ||
+	    PQntuples(res) != 1 ||
+	    dr_parse_int(PQgetvalue(res, 0, 0), 0, INT64_MAX, &v, &no) == -1 ||
 	    v < b->value)
 		return false;
-	beat->us = dr_monotonic() - b->written;
+	b->beat[i].us = dr_monotonic() - b->written;
 	return true;
 }
 
@@ -145,21 +163,6 @@ pause_after(const struct beats *b, int64_t now)
 	return us < PAUSE_MIN_US   ? PAUSE_MIN_US
 	       : us > PAUSE_MAX_US ? PAUSE_MAX_US
 	                           : us;
-}
-
-static void
-not_seen(struct beats *b, size_t i)
-{
-	const PGresult *bad =
-	    b->ask[i].at == DR_ASK_IDLE ? dr_ask_error(&b->ask[i], 0) : NULL;
-
-	if (bad != NULL) {
-		dr_ask_refuse(&b->ask[i], bad);
-		b->beat[i].err = b->ask[i].probe.err;
-	} else
-		(void)dr_err_set(&b->beat[i].err, DR_ERETRY,
-		    "it has not shown the heartbeat within %lld ms",
-		    (long long)((dr_monotonic() - b->written) / 1000));
 }
 
 /*
@@ -212,7 +215,9 @@ watch(struct beats *b, struct dr_err *err)
 	}
 	for (i = 0; i < b->n && rc == 0; i++)
 		if (!b->standing[i].done && !seen(b, i))
-			not_seen(b, i);
+			(void)dr_err_set(&b->beat[i].err, DR_ERETRY,
+			    "it has not shown the heartbeat within %lld ms",
+			    (long long)(now - b->written) / 1000);
 	free(wait);
 	return rc;
 }

@@ -76,7 +76,8 @@ pooler_says(const char *text)
 	if (has(text, "no more connections allowed"))
 		return DR_PROBE_CROWDED;
 	if (has(text, "startup parameter") || has(text, "no such database") ||
-	    has(text, "no such user") || has(text, "auth"))
+	    has(text, "no such user") || has(text, "config error") ||
+	    has(text, "auth"))
 		return DR_PROBE_DENIED;
 	if (has(text, "shutting down") || has(text, "terminating"))
 		return DR_PROBE_STOPPING;
@@ -147,12 +148,12 @@ on_notice(void *arg, const PGresult *res)
 }
 
 void
-dr_ask_refuse(struct dr_ask *a, const PGresult *res)
+dr_ask_refuse(struct dr_ask *a, const PGresult *res, const char *doing)
 {
 	const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	struct dr_err said = { 0 };
 
-	(void)dr_pg_failed(a->conn, res, "look at the server", &said);
+	(void)dr_pg_failed(a->conn, res, doing, &said);
 	a->at = DR_ASK_ENDED;
 	a->probe.state = state_of(code != NULL ? code : "", said.msg);
 	a->probe.err = said;

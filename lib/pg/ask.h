@@ -74,10 +74,10 @@ int dr_ask_wait(struct dr_ask *a, struct dr_err *);
 const PGresult *dr_ask_error(const struct dr_ask *, size_t from);
 
 /*
- * End A: STATE by what RES (an error result) or TEXT says; the words go to
- * probe.err.
+ * End A: in the state that RES, an error, stands for ("cannot DOING: ..."), or
+ * in STATE.
  */
-void dr_ask_refuse(struct dr_ask *, const PGresult *);
+void dr_ask_refuse(struct dr_ask *, const PGresult *res, const char *doing);
 void dr_ask_end(struct dr_ask *, enum dr_probe_state, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

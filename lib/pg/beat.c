@@ -90,9 +90,14 @@ no_write(struct dr_ask *a, const char *code)
 	const PGresult *bad = dr_ask_error(a, 0);
 
 	if (a->at != DR_ASK_ENDED && bad != NULL) {
-		dr_ask_refuse(a, bad);
+		dr_ask_refuse(a, bad, "write the heartbeat");
 		if (strcmp(code, "53100") != 0 && strcmp(code, "25006") != 0)
 			a->probe.state = DR_PROBE_NOWRITE;
+		if (strcmp(code, "42501") == 0)
+			(void)dr_err_hint(&a->probe.err,
+			    "it needs USAGE on the schema drtools and SELECT, "
+			    "INSERT and UPDATE on drtools.heartbeat; where "
+			    "they are missing, CREATE on the database");
 	} else if (a->probe.state == DR_PROBE_HUNG)
 		dr_ask_end(a, DR_PROBE_NOWRITE,
 		    "a write was not committed in time: does it wait for a "
@@ -153,7 +158,7 @@ dr_beat_room(struct dr_ask *a, int64_t until, struct dr_err *err)
 	(void)snprintf(sql, sizeof(sql), room_sql, left_ms(until));
 	n = run(a, sql, until, code, err);
 	if (n == 0 && strcmp(code, "53100") == 0) {
-		dr_ask_refuse(a, dr_ask_error(a, 0));
+		dr_ask_refuse(a, dr_ask_error(a, 0), "write the heartbeat");
 		return 0;
 	}
 	return n == -1 ? -1 : a->at != DR_ASK_ENDED;

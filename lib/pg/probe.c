@@ -59,7 +59,7 @@ read_role(struct dr_ask *a)
 	if (a->at == DR_ASK_ENDED)
 		return;
 	if (bad != NULL) {
-		dr_ask_refuse(a, bad);
+		dr_ask_refuse(a, bad, "look at the server");
 		return;
 	}
 	res = a->results == 1 ? a->result[0] : NULL;

@@ -118,7 +118,8 @@ step(struct going *g, struct dr_pg_view *v, struct dr_err *err)
 			}
 			g->done = true;
 		} else if (a->at == DR_ASK_IDLE && g->asked > 1)
-			dr_ask_refuse(a, dr_ask_error(a, 0));
+			dr_ask_refuse(a, dr_ask_error(a, 0),
+			    "look at the server");
 	}
 	if (a->at == DR_ASK_IDLE && !g->done) {
 		v->version = PQserverVersion(a->conn);

@@ -333,7 +333,7 @@ dr_view_read(struct dr_ask *a, struct dr_pg_view *v, struct dr_err *err)
 		code = PQresultErrorField(bad, PG_DIAG_SQLSTATE);
 		/* "recovery is not in progress": just promoted. */
 		if (code == NULL || strcmp(code, "55000") != 0)
-			dr_ask_refuse(a, bad);
+			dr_ask_refuse(a, bad, "look at the server");
 		return 0;
 	}
 	if (a->results <= SERVER || PQntuples(a->result[SERVER]) != 1) {
