@@ -107,10 +107,9 @@ static int
 one_set(void *arg, const char *set, struct dr_err *err)
 {
 	struct work *w = arg;
-	struct dr_lag_store *s, found;
+	struct dr_lag_store *s;
 	struct dr_lag_goal *g;
 	struct dr_err why = { 0 };
-	char *name;
 
 	if (!dr_set_name_ok(set))
 		return 0;
@@ -126,19 +125,9 @@ one_set(void *arg, const char *set, struct dr_err *err)
 	g->runs = (int64_t)(w->rates->kind[DR_RATE_BACKUP].done +
 	                    w->rates->kind[DR_RATE_BACKUP].failed);
 	g->failures = (int64_t)w->rates->kind[DR_RATE_BACKUP].failed;
-	found = *s;
-	name = s->set;
-	if (dr_lag_store_read(w->o, w->store, set, w->lag->primary, w->rates,
-	        &found, err) == -1)
-		return -1;
-	/* Which is ours to keep. */
-	if (found.set != name && found.set != NULL)
-		free(found.set);
-	found.set = name;
-	if (found.url == NULL)
-		found.url = s->url;
-	*s = found;
-	return 0;
+	dr_lag_store_wipe(s);
+	return dr_lag_store_read(w->o, w->store, set, w->lag->primary, w->rates,
+	    s, err);
 }
 
 static int
@@ -271,10 +260,8 @@ dr_lag_free(struct dr_lag *lag)
 		free(lag->standby[i].name);
 	free(lag->standby);
 	dr_pg_views_free(lag->server, lag->servers);
-	for (i = 0; i < lag->stores; i++) {
-		free(lag->store[i].set);
-		free(lag->store[i].id);
-	}
+	for (i = 0; i < lag->stores; i++)
+		dr_lag_store_wipe(&lag->store[i]);
 	free(lag->store);
 	for (i = 0; i < lag->goals; i++) {
 		free(lag->goal[i].set);

@@ -263,6 +263,7 @@ store(struct dr_json *j, const struct dr_lag_store *s)
 		when(j, "verified", s->verified);
 		when(j, "deep_verified", s->deep_verified);
 		when(j, "restored", s->restored);
+		str(j, "told", s->told);
 	}
 	dr_json_close(j, '}');
 }

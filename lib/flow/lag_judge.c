@@ -271,6 +271,8 @@ store(struct dr_lag_judging *j, const struct dr_lag_store *s)
 		    dr_format_lsn(s->gap_from, from),
 		    dr_format_lsn(s->gap_to, to),
 		    s->gaps > 1 ? " and later" : "");
+	if (s->told != NULL && s->told[0] != '\0')
+		dr_lag_say(j, DR_LAG_BAD, "store-fault", about, "%s", s->told);
 	backups(j, s, about, g);
 	objectives(j, s, about, g);
 }

@@ -211,6 +211,7 @@ servers(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
 		{ "ANSWERED IN", true, 3 }, { "CLOCK", true, 0 } };
 	struct grid g = { .column = heads, .columns = 8, .err = err };
 	char text[DR_SIZE_LEN], lsn[DR_LSN_LEN];
+	int64_t skew;
 
 	for (size_t i = 0; i < lag->servers; i++) {
 		const struct dr_pg_view *v = &lag->server[i];
@@ -230,10 +231,15 @@ servers(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
 		cell(&g, "%s",
 		    dr_known(v->started) ? since(lag, v->started, text) : "?");
 		seconds(&g, v->probe.answer_us);
-		if (dr_known(v->now) && dr_known(v->asked))
-			cell(&g, "%+.1fs", (double)(v->now - v->asked) / 1e6);
-		else
+		skew = dr_known(v->now) && dr_known(v->asked)
+		           ? v->now - v->asked
+		           : DR_UNKNOWN;
+		if (!dr_known(skew))
 			cell(&g, "?");
+		else if (skew > -50000 && skew < 50000)
+			cell(&g, "0.0s");
+		else
+			cell(&g, "%+.1fs", (double)skew / 1e6);
 	}
 	return print(&g, columns, out, err);
 }
