@@ -1,4 +1,6 @@
 /* What the WAL that is there comes to. */
+#include <string.h>
+
 #include "flow/lag_store_int.h"
 
 static const struct dr_lag_line *
@@ -145,6 +147,39 @@ youngest(const struct dr_lag_samples *s, const struct dr_lag_reach *r,
 	return b;
 }
 
+/*
+ * Where commits wait for a standby, or for dr-wal receive, those acknowledged
+ * lie no further than one of these had written: of all that may be waited for
+ * (a potential one may have been a moment ago) the furthest.  If the store
+ * reaches that, it holds every commit that had been acknowledged, though the
+ * server's own WAL goes on.  False: no commit waits.
+ */
+static bool
+acknowledged(const struct dr_pg_view *p, uint64_t *lsn)
+{
+	bool waits = false;
+
+	*lsn = 0;
+	if (p == NULL || p->sync_names == NULL || *p->sync_names == '\0' ||
+	    p->sync_commit == NULL || strcmp(p->sync_commit, "off") == 0 ||
+	    strcmp(p->sync_commit, "local") == 0)
+		return false;
+	for (size_t i = 0; i < p->standbys; i++) {
+		const struct dr_pg_standby *s = &p->standby[i];
+		bool sync = strcmp(s->sync_state, "sync") == 0 ||
+		            strcmp(s->sync_state, "quorum") == 0;
+
+		if (!sync && strcmp(s->sync_state, "potential") != 0)
+			continue;
+		if (s->write == 0)
+			return false;
+		waits |= sync;
+		if (s->write > *lsn)
+			*lsn = s->write;
+	}
+	return waits;
+}
+
 void
 dr_lag_rpo(struct dr_lag_look *k, const struct dr_lag_samples *s,
     const struct dr_lag_reach *r)
@@ -152,6 +187,7 @@ dr_lag_rpo(struct dr_lag_look *k, const struct dr_lag_samples *s,
 	const struct dr_lag_sample *last = s->n == 0 ? NULL : &s->v[s->n - 1];
 	struct dr_lag_store *out = k->out;
 	uint32_t tip = r->tli;
+	uint64_t acked;
 	struct best b;
 
 	if (last != NULL && last->tli > tip)
@@ -161,6 +197,9 @@ dr_lag_rpo(struct dr_lag_look *k, const struct dr_lag_samples *s,
 	else if (last != NULL && last->tli == r->tli)
 		out->rpo_bytes = 0;
 	b = youngest(s, r, tip, &k->now);
+	if (b.bound && last != NULL && last->tli == r->tli &&
+	    acknowledged(k->primary, &acked) && acked <= r->to)
+		b.age = dr_lag_sample_age(last, &k->now);
 	out->rpo_us = b.age;
 	out->rpo_bound = b.bound && dr_known(b.age);
 	if (dr_known(b.age))

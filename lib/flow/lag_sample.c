@@ -13,7 +13,7 @@
 
 #define FILE_MAX  (256U << 10)
 #define OLDEST_US (60LL * 86400 * 1000000)
-#define LOCK_MS   200
+#define LOCK_MS   50
 
 /*
  * A sample may go when the one after it and the one before lie no further

@@ -24,6 +24,7 @@
 #include "flow/catalogue.h"
 #include "flow/sealing.h"
 #include "flow/walfetch.h"
+#include "flow/walpace.h"
 #include "flow/walspool.h"
 
 #define WAL_MAX     (1U << 30)
@@ -37,9 +38,11 @@ struct get {
 	char *trust; /* their file's text */
 	struct dr_walfetch fetch;
 	struct dr_wal_file file;
-	char *spool;   /* NULL: none */
-	int64_t end;   /* the deadline */
-	pid_t waiting; /* for the process that asks */
+	char *spool; /* NULL: none */
+	struct dr_walpace pace;
+	uint64_t whole; /* bytes of a segment that was delivered whole */
+	int64_t end;    /* the deadline */
+	pid_t waiting;  /* for the process that asks */
 };
 
 /* Between the process that asks and the one that waits for it. */
@@ -453,10 +456,13 @@ get(struct get *g, struct dr_err *err)
 		return -1;
 	dr_walget_sweep(o->dest);
 	find_spool(g);
+	if (g->spool != NULL)
+		dr_walpace_begin(&g->pace, g->spool);
 	if (g->spool != NULL && dr_walspool_take(g->spool, o->name, o->dest,
 	                            o->timeout_ms / 2, &size) == 1) {
 		dr_say(1, "\"%s\" had been fetched ahead", o->name);
 		ahead(g, size);
+		g->whole = size;
 		return 1;
 	}
 	a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE,
@@ -464,8 +470,10 @@ get(struct get *g, struct dr_err *err)
 	if (a == MAP_FAILED)
 		return dr_err_sys(err, "cannot allocate memory");
 	rc = from_stores(g, a, err);
-	if (rc == 1 && g->spool != NULL && !a->unfinished)
+	if (rc == 1 && g->spool != NULL && !a->unfinished) {
 		ahead(g, a->size);
+		g->whole = a->size;
+	}
 	(void)munmap(a, sizeof(*a));
 	return rc;
 }
@@ -541,6 +549,8 @@ dr_walget(const struct dr_walget_opts *opts, struct dr_err *err)
 	g.fetch.set = o.set;
 	g.fetch.system_id = o.system_id;
 	rc = get(&g, err);
+	if (g.spool != NULL)
+		dr_walpace_end(&g.pace, g.spool, g.whole, o.state, o.set);
 	dr_verify_keys_free(g.keys);
 	free(g.trust);
 	free(g.spool);

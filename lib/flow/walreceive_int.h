@@ -159,6 +159,7 @@ struct dr_recv {
 	uint64_t status_every; /* us */
 	struct dr_recv_slot slot;
 	bool asked; /* a query is under way on sql */
+	int64_t asked_at;
 	bool going; /* the server is shutting down, it seems */
 	int64_t going_since;
 

@@ -1,9 +1,11 @@
 /* The slot: looked at, made, and watched. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/msg.h"
 #include "base/num.h"
+#include "flow/lag.h"
 #include "flow/walreceive_int.h"
 
 static const char slot_query[] =
@@ -11,7 +13,10 @@ static const char slot_query[] =
     "greatest(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN "
     "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) "
     "ELSE pg_current_wal_lsn() END, s.restart_lsn), 0)::bigint, "
-    "r.sync_state, current_setting('synchronous_commit'), s.slot_type "
+    "r.sync_state, current_setting('synchronous_commit'), s.slot_type, "
+    "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END, "
+    "CASE WHEN NOT pg_is_in_recovery() THEN "
+    "pg_walfile_name(pg_current_wal_flush_lsn()) END "
     "FROM pg_replication_slots s LEFT JOIN pg_stat_replication r "
     "ON r.pid = s.active_pid WHERE s.slot_name = $1";
 
@@ -25,7 +30,7 @@ read_slot(struct dr_recv *r, const PGresult *res, struct dr_err *err)
 
 	memset(s, 0, sizeof(*s));
 	s->safe = -1;
-	if (PQntuples(res) != 1 || PQnfields(res) != 7)
+	if (PQntuples(res) != 1 || PQnfields(res) != 9)
 		return 0;
 	if (strcmp(PQgetvalue(res, 0, 6), "physical") != 0)
 		return dr_err_set(err, DR_EFAIL,
@@ -134,6 +139,26 @@ lose_sql(struct dr_recv *r)
 	}
 }
 
+/*
+ * Where the primary's WAL ended when it was asked: by this dr-lag tells how
+ * much the stores may lack, to the second where it runs on this host.
+ */
+static void
+note_end(const struct dr_recv *r, const PGresult *res)
+{
+	struct dr_pg_view v = { .asked = r->asked_at, .system_id = r->sys.id };
+	struct dr_err ignored = { 0 };
+	char tli[9] = "";
+
+	if (PQntuples(res) != 1 || PQgetisnull(res, 0, 7) ||
+	    PQgetisnull(res, 0, 8) || PQgetlength(res, 0, 8) < 8 ||
+	    dr_parse_lsn(PQgetvalue(res, 0, 7), &v.lsn, &ignored) == -1)
+		return;
+	memcpy(tli, PQgetvalue(res, 0, 8), 8);
+	v.tli = (uint32_t)strtoul(tli, NULL, 16);
+	(void)dr_lag_sample(r->o->state, &v, &ignored);
+}
+
 static void
 note_slot(struct dr_recv *r, const PGresult *res)
 {
@@ -169,8 +194,10 @@ dr_recv_ask(struct dr_recv *r)
 			r->asked = false;
 			break;
 		}
-		if (PQresultStatus(res) == PGRES_TUPLES_OK)
+		if (PQresultStatus(res) == PGRES_TUPLES_OK) {
 			note_slot(r, res);
+			note_end(r, res);
+		}
 		PQclear(res);
 	}
 	if (PQstatus(r->sql) == CONNECTION_BAD) {
@@ -180,6 +207,7 @@ dr_recv_ask(struct dr_recv *r)
 	if (r->asked || dr_monotonic() < r->query_at)
 		return;
 	r->query_at = dr_monotonic() + DR_RECV_QUERY_US;
+	r->asked_at = dr_now();
 	if (PQsendQueryParams(r->sql, slot_query, 1, NULL, params, NULL, NULL,
 	        0) == 0)
 		lose_sql(r);

@@ -6,6 +6,7 @@
  *	STATE/spool/SET-SYSID-TLI-HASH/
  *		SEGMENT		whole and checked
  *		asked		the name that was asked for last
+ *		pace		how fast it goes (walpace.h)
  *		busy.N		what the Nth fetcher is at
  *		lock		held while there are fetchers
  *

@@ -150,6 +150,7 @@ sweep_others(const char *dir)
 		    time(NULL) - st.st_mtime > STALE_S) {
 			sweep(fd, NULL);
 			(void)unlinkat(fd, "asked", 0);
+			(void)unlinkat(fd, "pace", 0);
 			(void)unlinkat(fd, "lock", 0);
 			(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 		}

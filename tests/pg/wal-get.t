@@ -85,6 +85,8 @@ ahead=$(grep -c 'fetched ahead' get.log)
 ok "most segments had been fetched ahead ($ahead)" test "$ahead" -gt 15
 nomatch "no error" 'error|warning' get.log
 is "no temporary is left" "$(find two -name '.*.tmp' | wc -l)" 0
+match "how fast it was is noted" \
+    '"fetch":.*"bytes":[1-9].*"replay":.*"bytes":[1-9]' state/rates/main.json
 is "on a new timeline" \
     "$(psql_ 'select timeline_id from pg_control_checkpoint()')" 2
 

@@ -319,6 +319,9 @@ kept(void)
 static void
 plain(void)
 {
+	char sync[] = "sync", async[] = "async", names[] = "dr_wal",
+	     commit[] = "on";
+	struct dr_pg_standby row = { .sync_state = sync };
 	struct dr_pg_view p;
 
 	begin();
@@ -364,6 +367,25 @@ plain(void)
 	OK(report(&p, NULL) && out.reach == 12 * SEG && out.told == NULL &&
 	        out.rpo_bytes == 0,
 	    "  which went when the segment was whole");
+	row.write = 12 * SEG;
+	p.lsn = 13 * SEG;
+	p.asked = dr_now();
+	p.standby = &row;
+	p.standbys = 1;
+	p.sync_names = names;
+	p.sync_commit = commit;
+	OK(report(&p, NULL) && out.rpo_bound && out.rpo_us < 100000 &&
+	        out.rpo_bytes == SEG,
+	    "commits wait for what the store holds: those acknowledged are in");
+	row.write++;
+	usleep(100000);
+	p.asked = dr_now();
+	OK(report(&p, NULL) && out.rpo_bound && out.rpo_us > 100000,
+	    "  for more than it holds: not all are");
+	row.write--;
+	row.sync_state = async;
+	OK(report(&p, NULL) && out.rpo_bound && out.rpo_us > 100000,
+	    "  for nothing");
 	p.system_id = 8;
 	OK(report(&p, NULL) && told("system 7, the primary is 8"),
 	    "the primary of another cluster");
