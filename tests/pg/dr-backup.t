@@ -1,7 +1,7 @@
 #!/bin/sh
 # dr-backup: the whole job, and each way in which it can fail.
 . "${0%/*}/../lib.sh"
-need psql flock
+need psql flock python3 curl
 
 cp "$top/scripts/dr-backup" "$T/dr-backup" && chmod 755 "$T/dr-backup"
 as_pg mkdir "$T/one" "$T/two" "$T/metrics" "$T/tmp"
@@ -150,6 +150,44 @@ is "its directory is gone" "$(ls -A "$T/tmp")" ""
 is "it published nothing" "$(backups "$T/one")" "$before"
 is "metrics: the status" "$(metric dr-backup-run status)" 143
 status 0 "the lock is free" job "$T/one" "$T/two"
+
+# --- who hears of it -----------------------------------------------------------------------
+as_pg mkdir "$T/with"
+cp "$top/scripts/dr-notify" "$T/with/" && chmod 755 "$T/with/dr-notify"
+printf '#!/bin/sh\ncat >>%s/heard\n' "$T/home" >"$T/with/page"
+chmod 755 "$T/with/page"
+echo "pager command:$T/with/page" >"$T/notify.conf"
+telling() {
+	as_pg env PATH="$T/with:$PATH" "$T/dr-backup" -n told -R "$T/rcpt" "$@"
+}
+heard() { # FIELD...
+	python3 -c 'import json, sys
+for line in open(sys.argv[1]):
+	m = json.loads(line)
+	print(*(m[k] for k in sys.argv[2:]))' "$T/home/heard" "$@"
+	rm -f "$T/home/heard"
+}
+status 0 "a success that nobody waits for" telling --notify "$T/notify.conf" "$T/one"
+ok "is not told" test ! -e "$T/home/heard"
+status 5 "no server" telling --notify "$T/notify.conf" -d "host=$T/s port=5999" "$T/one"
+match "what the stage said is told" 'dr-snap\[[0-9]*\]: error: .*5999.*dr-snap failed' \
+    "$T/home/heard"
+is "in a message" "$(heard action severity key summary)" \
+    "trigger critical backup/told set told is not backed up (status 5)"
+status 5 "still none" telling --notify "$T/notify.conf" -d "host=$T/s port=5999" "$T/one"
+ok "is not told again" test ! -e "$T/home/heard"
+echo "notify=$T/notify.conf" >"$T/told.conf"
+status 0 "a success, by the set's file" telling --config "$T/told.conf" "$T/one"
+is "is the recovery" "$(heard action key summary)" \
+    "resolve backup/told set told is backed up"
+echo "pager command:$T/with/none" >"$T/notify.conf"
+as_pg env PATH="$T/with:$PATH" DR_LOG="$T/home/log" "$T/dr-backup" -n told \
+    -R "$T/rcpt" --notify "$T/notify.conf" "$T/none" >"$T/out" 2>"$T/err"
+is "who cannot be told changes nothing" "$?" 1
+match "but a warning" 'warning: not all could be told' "$T/err"
+match "and the log is where it was to be" none "$T/home/log"
+status 1 "no such file" telling --notify "$T/nothing" "$T/one"
+is "nothing is left for the time being" "$(ls -A "$T/tmp")" ""
 
 # --- usage -------------------------------------------------------------------------------
 status 0 "--help" "$T/dr-backup" -n x --help
