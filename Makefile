@@ -31,7 +31,7 @@ ALLOW_cmd      := $(MODULES)
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 # Installed beside the tools, and what is meant to be copied and changed.
 SCRIPTS  := $(notdir $(wildcard scripts/dr-*))
-EXAMPLES := cron systemd
+EXAMPLES := cron systemd monitoring
 # --as-needed leaves each tool with those of them that it uses.
 PKGS  := libpq libarchive libsodium libzstd libcrypto jansson libcurl expat libssh2
 
