@@ -231,6 +231,7 @@ dr_lag_report(const struct dr_lag_opts *o, struct dr_store *const *store,
 		goto out;
 	if (o->heartbeat && beat(lag, o, &beats, err) == -1)
 		goto out;
+	dr_lag_names(o->state, lag);
 	if (dr_lag_match(lag, o, err) == -1)
 		goto out;
 	if (beats != NULL && beats_kept(lag, beats, err) == -1)

@@ -18,6 +18,9 @@ dr_lag_text(const char *s)
 	return s != NULL ? s : "";
 }
 
+/* Servers that do not answer get the names that they had. */
+void dr_lag_names(const char *state, struct dr_lag *);
+
 /* Fill in the numbers of one that has self, sender and row. */
 void dr_lag_measure(const struct dr_lag *, struct dr_lag_standby *);
 
