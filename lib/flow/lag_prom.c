@@ -22,6 +22,14 @@ label(struct prom *p, const char *name, const char *value)
 		p->failed = true;
 }
 
+/* Two sets may be told of on one host, and then by two files. */
+static void
+of_set(struct prom *p)
+{
+	if (p->lag->goals == 1 && *p->lag->goal[0].set != '\0')
+		label(p, "set", p->lag->goal[0].set);
+}
+
 /* The labels go with it. */
 static void
 put(struct prom *p, const char *name, const char *help, double v)
@@ -143,16 +151,20 @@ servers(struct prom *p)
 	const struct dr_lag *lag = p->lag;
 	size_t i;
 
-	if (lag->servers > 0)
+	if (lag->servers > 0) {
+		of_set(p);
 		put(p, "drtools_primaries",
 		    "How many servers say that they are primary.",
 		    (double)lag->primaries);
+	}
 	for (i = 0; i < lag->servers; i++) {
+		of_set(p);
 		label(p, "server", lag->server[i].name);
 		put(p, "drtools_server_up", "1 when the server answers.",
 		    dr_lag_answers(&lag->server[i]));
 	}
 	for (i = 0; i < lag->servers; i++) {
+		of_set(p);
 		label(p, "server", lag->server[i].name);
 		label(p, "state", dr_probe_word(lag->server[i].probe.state));
 		put(p, "drtools_server_state", "1, and in what state it is.",
@@ -160,6 +172,7 @@ servers(struct prom *p)
 	}
 	for (int k = 0; k < S_COUNT; k++)
 		for (i = 0; i < lag->servers; i++) {
+			of_set(p);
 			label(p, "server", lag->server[i].name);
 			num(p, server_families[k].name, server_families[k].help,
 			    server_value(&lag->server[i], k),
@@ -216,6 +229,7 @@ slots(struct prom *p)
 			const struct dr_pg_view *v = &p->lag->server[i];
 
 			for (size_t n = 0; n < v->slots; n++) {
+				of_set(p);
 				label(p, "slot", v->slot[n].name);
 				label(p, "server", v->name);
 				num(p, slot_families[k].name,
@@ -314,6 +328,7 @@ standbys(struct prom *p)
 {
 	for (int k = 0; k < R_COUNT; k++)
 		for (size_t i = 0; i < p->lag->standbys; i++) {
+			of_set(p);
 			label(p, "standby", p->lag->standby[i].name);
 			num(p, standby_families[k].name,
 			    standby_families[k].help,
@@ -458,6 +473,13 @@ stores(struct prom *p)
 			                          : s->verified,
 			    1e6);
 		}
+	for (i = 0; i < lag->goals; i++) {
+		if (*dr_lag_text(lag->goal[i].tier) == '\0')
+			continue;
+		label(p, "set", lag->goal[i].set);
+		label(p, "tier", lag->goal[i].tier);
+		put(p, "drtools_set_info", "1, and its tier.", 1);
+	}
 	for (int rto = 0; rto < 2; rto++)
 		for (i = 0; i < lag->goals; i++) {
 			label(p, "set", lag->goal[i].set);
@@ -507,15 +529,17 @@ dr_lag_metrics(const struct dr_lag *lag, struct dr_metrics *m,
 {
 	struct prom p = { lag, m, { .max = 65536 }, err, false };
 
+	of_set(&p);
 	put(&p, "drtools_lag_timestamp_seconds", "When this was found.",
 	    (double)lag->time / 1e6);
-	label(&p, "set", lag->goals == 1 ? lag->goal[0].set : "");
+	of_set(&p);
 	put(&p, "drtools_lag_level",
 	    "0 within objectives, 1 warning, 2 beyond them, 3 unknown.",
 	    (double)lag->level);
 	for (size_t i = 0; i < lag->notes; i++) {
 		if (told(lag, i))
 			continue;
+		of_set(&p);
 		label(&p, "what", lag->note[i].what);
 		label(&p, "about", lag->note[i].about);
 		label(&p, "level", dr_lag_word(lag->note[i].level));

@@ -707,6 +707,16 @@ forms(void)
 	        strstr(out.data, "drtools_server_up{server=\"b\"} 0\n") != NULL,
 	    "and one that says so");
 	out.len = 0;
+	lag.goal[0].set = (char *)(uintptr_t) "m";
+	lag.goal[0].tier = (char *)(uintptr_t) "2";
+	OK(dr_lag_prom(&lag, &out, &err) == 0 &&
+	        strstr(out.data, "drtools_set_info{set=\"m\",tier=\"2\"} "
+	                         "1\n") != NULL &&
+	        strstr(out.data, "drtools_server_up{set=\"m\",server=\"b\"} "
+	                         "0\n") != NULL,
+	    "the set that was asked for, and its tier");
+	lag.goal[0].set = lag.goal[0].tier = (char *)(uintptr_t) "";
+	out.len = 0;
 	OK(dr_lag_json(&lag, &out, &err) == 0 &&
 	        strstr(out.data, "\"replay_lag_bytes\":null") != NULL &&
 	        strstr(out.data, "\"rto_seconds\":null") != NULL &&
