@@ -13,6 +13,7 @@ pushes		6	100
 sizes		12	200
 faults		1	100000
 rpo		1	25
+lagrpo		3	50
 clusters	1	12
 races		20	500
 outage		1	60

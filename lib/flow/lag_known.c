@@ -84,6 +84,8 @@ get_line(const json_t *e, struct dr_lag_line *l, struct dr_err *err)
 	l->history = json_is_true(json_object_get(e, "history"));
 	l->first = (uint64_t)num(e, "first");
 	l->last_to = (uint64_t)num(e, "last_to");
+	l->listed = num(e, "listed");
+	l->parts = json_is_true(json_object_get(e, "parts"));
 	if (last != NULL && (l->last = dr_fmt(err, "%s", last)) == NULL)
 		return false;
 	json_array_foreach(runs, i, r) {
@@ -193,9 +195,10 @@ put_line(const struct dr_lag_line *l)
 		    json_pack("[I, I, I]", (json_int_t)l->runs.v[i].from,
 		        (json_int_t)l->runs.v[i].to,
 		        (json_int_t)l->runs.v[i].time));
-	e = json_pack("{s:I, s:b, s:I, s:I, s:o}", "tli", (json_int_t)l->tli,
-	    "history", (int)l->history, "first", (json_int_t)l->first,
-	    "last_to", (json_int_t)l->last_to, "runs", runs);
+	e = json_pack("{s:I, s:b, s:I, s:I, s:I, s:b, s:o}", "tli",
+	    (json_int_t)l->tli, "history", (int)l->history, "first",
+	    (json_int_t)l->first, "last_to", (json_int_t)l->last_to, "listed",
+	    (json_int_t)l->listed, "parts", (int)l->parts, "runs", runs);
 	if (l->last != NULL)
 		(void)json_object_set_new(e, "last", json_string(l->last));
 	return e;

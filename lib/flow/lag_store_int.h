@@ -110,6 +110,8 @@ struct dr_lag_line {
 	uint64_t first; /* where its WAL begins in the store; UINT64_MAX */
 	char *last;     /* the object listed last, full name; or NULL */
 	uint64_t last_to;
+	int64_t listed; /* when it was, by this host's clock */
+	bool parts;     /* there were increments */
 	struct dr_lag_runs runs;
 };
 

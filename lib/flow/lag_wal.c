@@ -17,6 +17,10 @@
 #include "flow/walobj.h"
 #include "manifest/ledger.h"
 
+#define SEGMENT_NAME 24
+#define ASK_US       60000000LL /* then it is listed all the same */
+#define ASK_MOST     64
+
 #define HOLES    16   /* looked into in one report */
 #define RUNS_MAX 4096 /* kept of a timeline: the newest */
 #define WALK_US  DR_LAG_DAY
@@ -47,6 +51,7 @@ segment(struct walk *w, const struct dr_wal_id *id, const struct dr_object *obj,
 		return 0;
 	run.from = start + id->from;
 	run.to = start + (id->increment ? id->to : known->segsize);
+	l->parts |= id->increment;
 	if (run.from < l->first)
 		l->first = run.from;
 	if (w->only_first || run.from >= w->to) {
@@ -158,6 +163,7 @@ whole(struct walk *w, struct dr_err *err)
 	int rc = -1;
 
 	w->to = UINT64_MAX;
+	w->l->listed = w->k->now.wall;
 	if (after != NULL)
 		rc = list(w, after, err);
 	free(after);
@@ -190,6 +196,68 @@ holes(struct walk *w, struct dr_err *err)
 	return 0;
 }
 
+/* Note what follows what was listed last.  1, 0 there is none, -1. */
+static int
+next(struct walk *w, uint64_t from, const char *ending, struct dr_err *err)
+{
+	struct dr_lag_line *l = w->l;
+	char *name = before(w->k, l->tli, from, err), *object = NULL;
+	struct dr_lag_run run = { .from = from,
+		.to = from + w->k->known.segsize };
+	struct dr_object obj;
+	int rc = -1;
+
+	if (name != NULL &&
+	    (object = dr_fmt(err, "%s%s", name, ending)) != NULL)
+		rc = dr_store_stat(w->k->store, object, &obj, err);
+	free(name);
+	if (rc == 1) {
+		run.time = obj.mtime;
+		rc = dr_lag_runs_add(&l->runs, &run, err) == -1 ? -1 : 1;
+	}
+	if (rc != 1) {
+		free(object);
+		return rc;
+	}
+	free(l->last);
+	l->last = object;
+	l->last_to = run.to;
+	return 1;
+}
+
+/*
+ * Where listing what is new is listing all, and segments come whole, the next
+ * ones are asked for by their names: there can be none beyond the first that
+ * is missing unless the primary has written more.  1, 0 it has to be listed,
+ * -1.
+ */
+static int
+ask(struct walk *w, struct dr_err *err)
+{
+	const struct dr_pg_view *p = w->k->primary;
+	struct dr_lag_line *l = w->l;
+	const char *slash = strrchr(l->last, '/');
+	struct dr_object obj;
+	char ending[32];
+	int rc;
+
+	if (!dr_store_scans(w->k->store) || p == NULL || p->tli != l->tli ||
+	    l->parts || l->runs.n != 1 || slash == NULL ||
+	    strlen(slash + 1) <= SEGMENT_NAME ||
+	    strncmp(slash + 1 + SEGMENT_NAME, ".zst", 4) != 0 ||
+	    l->listed > w->k->now.wall || w->k->now.wall - l->listed > ASK_US)
+		return 0;
+	(void)snprintf(ending, sizeof(ending), "%s", slash + 1 + SEGMENT_NAME);
+	if ((rc = dr_store_stat(w->k->store, l->last, &obj, err)) != 1)
+		return rc;
+	for (int i = 0; (rc = next(w, l->last_to, ending, err)) == 1; i++)
+		if (i == ASK_MOST)
+			return 0;
+	if (rc == -1)
+		return -1;
+	return p->lsn <= l->last_to + 2 * (uint64_t)w->k->known.segsize;
+}
+
 /* 1: what was listed last is gone. */
 static int
 newer(struct walk *w, struct dr_err *err)
@@ -201,6 +269,9 @@ newer(struct walk *w, struct dr_err *err)
 
 	if (l->last == NULL)
 		return whole(w, err);
+	if ((rc = ask(w, err)) != 0)
+		return rc == 1 ? 0 : -1;
+	l->listed = w->k->now.wall;
 	if (holes(w, err) == -1)
 		return -1;
 	/* "NAME.zst" comes before "NAME.zst.age", and after what is older. */

@@ -42,6 +42,7 @@ static const struct dr_store_ops ops = {
 	.get = dr_az_get,
 	.get_small = dr_az_get_small,
 	.list = dr_az_list,
+	.scans = true,
 	.dirs = dr_az_dirs,
 	.versions = dr_az_versions,
 	.get_version = dr_az_get_version,

@@ -500,6 +500,7 @@ static const struct dr_store_ops dir_ops = {
 	.stat = dir_stat,
 	.get = dir_get,
 	.list = dir_list,
+	.scans = true,
 	.dirs = dir_dirs,
 	.del = dr_dir_delete,
 	.uploads = dr_dir_uploads,

@@ -58,6 +58,7 @@ struct dr_store_ops {
 	    struct dr_err *);
 	int (*try_replace)(struct dr_store *, const char *, bool, const void *,
 	    size_t, struct dr_err *);
+	bool scans;
 	const char *(*region)(const struct dr_store *);
 	int (*room)(struct dr_store *, uint64_t *size, uint64_t *free);
 	void (*free)(struct dr_store *);

@@ -247,6 +247,7 @@ static const struct dr_store_ops sftp_ops = {
 	.stat = stat_op,
 	.get = sftp_get,
 	.list = sftp_list,
+	.scans = true,
 	.dirs = sftp_dirs,
 	.del = del,
 	.uploads = sftp_uploads,

@@ -385,6 +385,12 @@ dr_store_list(struct dr_store *s, const char *prefix, const char *after,
 	return s->ops->list(s, prefix, after, fn, arg, err);
 }
 
+bool
+dr_store_scans(const struct dr_store *s)
+{
+	return s->ops->scans;
+}
+
 int
 dr_store_dirs(struct dr_store *s, const char *prefix,
     int (*fn)(void *, const char *, struct dr_err *), void *arg,

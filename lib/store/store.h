@@ -144,6 +144,12 @@ int dr_store_list(struct dr_store *, const char *prefix, const char *after,
     int (*fn)(void *, const struct dr_object *, struct dr_err *), void *arg,
     struct dr_err *);
 
+/*
+ * Does a list read every name under PREFIX, whatever AFTER is?  Then it takes
+ * as long as there are names.
+ */
+bool dr_store_scans(const struct dr_store *);
+
 /* Names one level below PREFIX that hold objects ("prod" of "prod/snap/x"). */
 int dr_store_dirs(struct dr_store *, const char *prefix,
     int (*fn)(void *, const char *name, struct dr_err *), void *arg,

@@ -359,6 +359,7 @@ plain(void)
 	    "the primary is away: against the newest sample");
 	put(seg(1, 11, ".00000000-00080000"), "x");
 	put(seg(1, 11, ".00080000-00090000"), "x");
+	(void)report(NULL, NULL);
 	OK(report(&p, NULL) && out.reach == 11 * SEG + 0x90000 && out.gaps == 0,
 	    "increments");
 	gone(seg(1, 11, ".00000000-00080000"));
@@ -389,6 +390,45 @@ plain(void)
 	p.system_id = 8;
 	OK(report(&p, NULL) && told("system 7, the primary is 8"),
 	    "the primary of another cluster");
+}
+
+/* By their names, while the primary says that there can be no others. */
+static void
+asked(void)
+{
+	struct dr_pg_view p = primary(1, 5 * SEG);
+
+	begin();
+	backup(1, 3600 * SEC, 2 * SEG + 40, 2 * SEG + 300, 1, true, 100, NULL);
+	wal(1, 2, 4);
+	OK(report(&p, NULL) && out.reach == 5 * SEG, "asked by name: listed");
+	wal(1, 5, 7);
+	put(seg(1, 20, ""), "x");
+	p = primary(1, 8 * SEG + 5);
+	OK(report(&p, NULL) && out.reach == 8 * SEG && out.gaps == 0 &&
+	        out.newest == 8 * SEG,
+	    "  what can be there was asked for");
+	p = primary(1, 21 * SEG + 5);
+	OK(report(&p, NULL) && out.reach == 8 * SEG && out.gaps == 1 &&
+	        out.gap_to == 20 * SEG,
+	    "  listed when the primary wrote more");
+	gone(seg(1, 20, ""));
+	tmp_rm("state");
+	p = primary(1, 8 * SEG + 5);
+	(void)report(&p, NULL);
+	gone(seg(1, 7, ""));
+	OK(report(&p, NULL) && out.reach == 7 * SEG && told("now ends"),
+	    "  what was the last is gone");
+	put(seg(1, 7, ".00000000-00001000"), "x");
+	OK(report(&p, NULL) && out.reach == 7 * SEG,
+	    "  increments are not asked for at once");
+	p = primary(1, 9 * SEG + 5);
+	OK(report(&p, NULL) && out.reach == 7 * SEG + 0x1000,
+	    "  but when the primary went on");
+	put(seg(1, 7, ".00001000-00002000"), "x");
+	p = primary(1, 7 * SEG + 0x2000);
+	OK(report(&p, NULL) && out.reach == 7 * SEG + 0x2000,
+	    "  and from then on always");
 }
 
 static void
@@ -619,6 +659,7 @@ main(void)
 	rates();
 	plain();
 	holes();
+	asked();
 	timelines();
 	backups();
 	lacking();
