@@ -104,9 +104,8 @@ dr_mirror_tell(const struct dr_mirror_opts *o, const struct dr_mirror_sum *s)
 		(void)dr_audit("mirror", what.data,
 		    s->failed + s->damaged == 0 ? "ok" : "not all was copied",
 		    &err);
-	if (err.cause == DR_OK)
-		(void)measure(s, &err);
-	if (err.cause != DR_OK)
-		dr_warn("%s", err.msg);
+	dr_warn_err(&err);
+	(void)measure(s, &err);
+	dr_warn_err(&err);
 	dr_buf_free(&what);
 }

@@ -113,11 +113,11 @@ dr_restore_report(const struct dr_from_opts *from,
 		                              (seconds > 0 ? seconds : 1)),
 		        per));
 		/* The restore is done, whatever becomes of these. */
-		if (metrics(from, facts, seconds, &err) == -1 ||
-		    rate(from->state, facts, seconds, &err) == -1)
-			dr_warn("%s", err.msg);
+		(void)metrics(from, facts, seconds, &err);
+		dr_warn_err(&err);
+		(void)rate(from->state, facts, seconds, &err);
+		dr_warn_err(&err);
 	}
-	dr_err_clear(&err);
-	if (audit(from, to, body, failed, &err) == -1)
-		dr_warn("%s", err.msg);
+	(void)audit(from, to, body, failed, &err);
+	dr_warn_err(&err);
 }

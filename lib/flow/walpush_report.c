@@ -133,15 +133,15 @@ dr_walpush_tell(const struct dr_walpush_opts *o,
     const struct dr_walpush_report *r, const struct dr_err *result)
 {
 	struct dr_err err = { 0 };
-	int rc = 0;
 
+	if (dr_common.audit != NULL)
+		(void)audit(o, r, result, &err);
+	dr_warn_err(&err);
 	if (dr_common.metrics_dir != NULL) {
-		rc = measure_run(o, r, result, &err);
-		if (rc == 0 && r->tried && result->cause == DR_OK)
-			rc = measure_file(o, r, &err);
+		(void)measure_run(o, r, result, &err);
+		dr_warn_err(&err);
+		if (r->tried && result->cause == DR_OK)
+			(void)measure_file(o, r, &err);
+		dr_warn_err(&err);
 	}
-	if (rc == 0 && dr_common.audit != NULL)
-		rc = audit(o, r, result, &err);
-	if (rc == -1)
-		dr_warn("%s", err.msg);
 }

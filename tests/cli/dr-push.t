@@ -248,6 +248,20 @@ match "metrics" \
     'drtools_backup_last_success_timestamp_seconds\{set="s",store=".*/l",kind="stream"\} [0-9.e+]+' \
     metrics/dr-push_s.prom
 match "an audit line" '"act":"publish".*"result":"ok"' audit
+# Each is told by itself, whatever becomes of the others.
+mkdir "$T/dirstate" "$T/dirstate/sets" "$T/dirstate/sets/s" \
+    "$T/dirstate/sets/s/published.json"
+sealed l2 >l2
+status 0 "nowhere to put metrics" dr-push --state "$T/dirstate" \
+    --metrics-dir nowhere --audit audit2 l b <l2
+match "the audit has it all the same" \
+    '"act":"publish".*"result":"ok"' audit2
+match "a warning of the metrics" 'warning: .*nowhere' err
+match "and one of the state" 'warning: .*published\.json' err
+sealed l3 >l3
+status 0 "nowhere to put the audit" dr-push --metrics-dir metrics \
+    --audit nowhere/audit l b <l3
+match "a warning of that" 'warning: .*nowhere/audit' err
 rm -rf "$DR_STATE/sets"
 sealed lost >lost
 status 0 "without its state" dr-push l <lost
