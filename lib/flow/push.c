@@ -70,8 +70,8 @@ open_stores(struct push *p, struct dr_err *err)
 		    DR_PUSH_STORES);
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
-		    "%zu of %zu stores cannot be required", o->require,
-		    o->nstores);
+		    "%zu of %zu store%s cannot be required", o->require,
+		    o->nstores, dr_plural(o->nstores));
 	for (i = 0; i < o->nstores; i++) {
 		struct dr_target *t = &r->target[i];
 

@@ -106,8 +106,8 @@ dr_restore_report(const struct dr_from_opts *from,
 	struct dr_err err = { 0 };
 
 	if (failed == NULL) {
-		dr_say(1, "restored %llu files, %s, in %.1f s (%s/s)",
-		    (unsigned long long)facts->files,
+		dr_say(1, "restored %llu file%s, %s, in %.1f s (%s/s)",
+		    (unsigned long long)facts->files, dr_plural(facts->files),
 		    dr_format_size(facts->bytes, size), seconds,
 		    dr_format_size((uint64_t)((double)facts->bytes /
 		                              (seconds > 0 ? seconds : 1)),

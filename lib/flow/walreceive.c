@@ -309,7 +309,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 		rc = dr_err_set(err, DR_EPARTIAL,
 		    "WAL is missing in the stores: it was removed %lu time%s "
 		    "before it was stored",
-		    r->gaps, r->gaps == 1 ? "" : "s");
+		    r->gaps, dr_plural(r->gaps));
 	dr_recv_hosts_end(r);
 	dr_recv_disconnect(r);
 	dr_recv_end(&r->child, rc == 0 || r->fatal ? END_MS : 0);

@@ -28,8 +28,8 @@ open_stores(struct dr_ship *s, struct dr_err *err)
 		    DR_SHIP_STORES);
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
-		    "%zu of %zu stores cannot be required", o->require,
-		    o->nstores);
+		    "%zu of %zu store%s cannot be required", o->require,
+		    o->nstores, dr_plural(o->nstores));
 	for (size_t i = 0; i < o->nstores; i++) {
 		if ((s->store[i] = dr_store_open(o->stores[i], &s->how, err)) ==
 		    NULL)

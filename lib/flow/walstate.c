@@ -498,8 +498,8 @@ dr_walstate_compact(struct dr_walstate *s,
 		    gap_line(&j.gap[i], &text, err) == -1)
 			goto out;
 	if (j.damaged > 0)
-		dr_warn("\"%s\": %zu damaged lines are left out", path,
-		    j.damaged);
+		dr_warn("\"%s\": %zu damaged line%s left out", path, j.damaged,
+		    j.damaged == 1 ? " is" : "s are");
 	rc = dr_file_put(path, 0600, DR_FILE_REPLACE,
 	    text.data == NULL ? "" : text.data, text.len, err);
 
