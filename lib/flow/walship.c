@@ -192,6 +192,7 @@ struct put {
 	struct dr_ship_result *r;
 	struct dr_journal journal; /* as it was before */
 	bool read, conflict;
+	bool lost; /* the intent could not be made durable */
 };
 
 /* What locations it holds; none for a history or a backup's label. */
@@ -298,6 +299,17 @@ answered(struct put *p, const struct dr_small *small, size_t i,
 	return -1;
 }
 
+static int
+intended(void *arg, struct dr_err *err)
+{
+	struct put *p = arg;
+
+	if (dr_walstate_intended(p->s->state, err) == 0)
+		return 0;
+	p->lost = true;
+	return -1;
+}
+
 /* All stores at once; what is not required costs at most the grace. */
 static int
 fan_out(struct put *p, struct dr_err *err)
@@ -306,6 +318,7 @@ fan_out(struct put *p, struct dr_err *err)
 	struct dr_small v[DR_SHIP_STORES];
 	bool skip[DR_SHIP_STORES];
 	size_t at[DR_SHIP_STORES], n = 0;
+	struct dr_err why = { 0 };
 	int64_t began = dr_monotonic();
 	int rc;
 
@@ -320,9 +333,18 @@ fan_out(struct put *p, struct dr_err *err)
 		v[n].name = p->object;
 		v[n].data = p->made->sealed.data;
 		v[n].len = p->made->sealed.len;
+		v[n].before = intended;
+		v[n].arg = p;
 		at[n++] = i;
 	}
 	rc = dr_store_puts(v, n, dr_ship_need(s), DR_SHIP_GRACE_MS, err);
+	/* No store may have come as far as to ask. */
+	if (intended(p, &why) == -1 && rc == 0) {
+		*err = why;
+		rc = -1;
+	}
+	if (p->lost)
+		return -1;
 	for (size_t j = 0; j < n; j++)
 		dr_ship_heard(s, at[j], v[j].result != DR_PUT_FAILED, &v[j].err,
 		    dr_monotonic() - began);
@@ -462,9 +484,10 @@ dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
 		if (in.store[in.n].url == NULL)
 			goto out;
 	}
-	if (dr_walstate_intend(s->state, &in, err) == -1)
+	if (dr_walstate_intending(s->state, &in, err) == -1)
 		goto out;
-	rc = fan_out(&p, err);
+	if ((rc = fan_out(&p, err)) == -1 && p.lost)
+		goto out;
 	note(&p);
 	if (rc == 0)
 		rc = judge(&p, err);

@@ -10,6 +10,7 @@ struct dr_dir {
 	struct dr_store store;
 	int root;     /* -1 until used */
 	char *synced; /* the last directory whose parents were fsynced */
+	bool named;   /* it has no files without a name */
 };
 
 #define DR_DIR_DEPTH_MAX 8

@@ -21,6 +21,11 @@ struct dr_store_ops {
 	enum dr_put_result (*put_small)(struct dr_store *, const char *,
 	    const void *, size_t, bool *, struct dr_err *);
 	/*
+	 * put_small for one with a BEFORE, which is asked between the bytes
+	 * and the name; else store.c asks it first.
+	 */
+	enum dr_put_result (*put_before)(struct dr_small *, struct dr_err *);
+	/*
 	 * For stores over HTTP, in place of put_small: begin; look, after a
 	 * turn of the loop, whether it has ended (then result, lost and err
 	 * are set and op is gone); give up on it.  A kind that has put_small,

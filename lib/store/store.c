@@ -233,6 +233,11 @@ begin(struct dr_small *p, bool alone)
 	p->result = DR_PUT_FAILED;
 	if (check_name(p->name, &p->err) == -1)
 		p->ended = true;
+	else if (p->before != NULL && ops->put_before != NULL) {
+		p->result = ops->put_before(p, &p->err);
+		p->ended = true;
+	} else if (p->before != NULL && p->before(p->arg, &p->err) == -1)
+		p->ended = true;
 	else if (ops->put_begin != NULL && !(alone && threaded(p)))
 		p->ended = ops->put_begin(p, &p->err) == -1;
 	else {

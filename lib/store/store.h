@@ -91,6 +91,14 @@ struct dr_small {
 	const char *name;
 	const void *data;
 	size_t len;
+	/*
+	 * Not NULL: what must have come true, 0, before anything shows under
+	 * the name; -1 and ERR: nothing may.  A store to which bytes and name
+	 * do not go in one request asks when the bytes are durable.  It may
+	 * be asked several times.
+	 */
+	int (*before)(void *arg, struct dr_err *);
+	void *arg;
 	/* What came of it. */
 	enum dr_put_result result;
 	bool lost;
