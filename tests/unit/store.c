@@ -202,6 +202,9 @@ test_before(struct dr_store *s)
 	OK(dr_store_puts(&v, 1, 0, 0, &err) == 0 && v.result == DR_PUT_EXISTS &&
 	        entries(under("set/held")) == 1,
 	    "which is taken then");
+	(void)dr_store_delete(s, "set/held/x", &err);
+	(void)rmdir(under("set/held"));
+	dr_err_clear(&err);
 }
 
 static void
