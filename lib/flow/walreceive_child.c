@@ -440,6 +440,7 @@ serve(struct kid *k)
 	ssize_t n;
 
 	for (;;) {
+		dr_ship_prepare(k->ship);
 		/* To look takes time; and what failed is due at once. */
 		due = ledger_due(k);
 		if (due < 1000)

@@ -77,6 +77,7 @@ dr_ship_free(struct dr_ship *s)
 		return;
 	for (size_t i = 0; i < DR_SHIP_STORES; i++)
 		dr_store_free(s->store[i]);
+	dr_seal_draft_free(s->draft);
 	dr_away_wipe(&s->away);
 	free(s->away_path);
 	dr_walstate_free(s->state);
@@ -453,6 +454,17 @@ fell_short(struct dr_ship *s)
 	dr_wal_head_wipe(&head);
 }
 
+void
+dr_ship_prepare(struct dr_ship *s)
+{
+	struct dr_err later = { 0 };
+
+	/* What fails now is told when it is needed. */
+	if (s->draft == NULL)
+		s->draft =
+		    dr_seal_draft_new(s->o.cipher, s->o.recipients, &later);
+}
+
 int
 dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
     size_t len, struct dr_ship_result *r, struct dr_err *err)
@@ -461,7 +473,8 @@ dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
 		.recipients = s->o.recipients,
 		.cipher = s->o.cipher,
 		.level = s->o.level,
-		.workers = s->o.workers };
+		.workers = s->o.workers,
+		.draft = &s->draft };
 	struct dr_intent in = { .tli = id->file.tli };
 	struct dr_wal_made made = { .line = "" };
 	struct put p = { .s = s, .made = &made, .in = &in, .r = r };

@@ -61,6 +61,9 @@ struct dr_ship_result {
 int dr_ship_put(struct dr_ship *, struct dr_wal_id *, const void *data,
     size_t len, struct dr_ship_result *, struct dr_err *);
 
+/* Do now, while there is nothing to do, what the next object needs. */
+void dr_ship_prepare(struct dr_ship *);
+
 /*
  * WAL that a writer knows to be missing, for the next ledger: in STORE, one of
  * the stores as they were given, or in all ("").

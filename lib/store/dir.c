@@ -177,8 +177,10 @@ name_it(struct dirsink *s)
 		return -1;
 	}
 	if (s->tmp[0] == '\0') {
-		/* No /proc, or no hard links, as it may be; not a full disk. */
-		s->d->named = errno != ENOSPC && errno != EDQUOT;
+		/* No /proc, or no hard links, or none to such a file. */
+		s->d->named = errno == ENOENT || errno == EPERM ||
+		              errno == EACCES || errno == EXDEV ||
+		              errno == EOPNOTSUPP || errno == ENOSYS;
 		return -1;
 	}
 	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
