@@ -120,7 +120,7 @@ main(int argc, char **argv)
 	    dr_stores_how(&o.line, &err) == -1 || dr_crypt_init(&err) == -1)
 		goto out;
 	/* What is said of how to keep objects is meant for the target. */
-	from = dr_mirror_from(&o.line.how);
+	from = dr_stores_reading(&o.line.how);
 	o.how.from = &from;
 	o.how.to = &o.line.how;
 	o.how.state = dr_common.state;

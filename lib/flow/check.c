@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "flow/check_int.h"
-#include "flow/mirror_report.h"
+#include "flow/stores.h"
 
 #define LOCK_SECONDS 60
 
@@ -335,7 +335,7 @@ out:
 int
 dr_check(const struct dr_check_opts *o, struct dr_sink *out, struct dr_err *err)
 {
-	const struct dr_store_opts from = dr_mirror_from(o->how);
+	const struct dr_store_opts from = dr_stores_reading(o->how);
 	struct dr_check_opts source = *o;
 	enum dr_cause worst = DR_OK;
 

@@ -10,16 +10,6 @@
 
 #define P "drtools_mirror_"
 
-struct dr_store_opts
-dr_mirror_from(const struct dr_store_opts *how)
-{
-	struct dr_store_opts from = *how;
-
-	from.lock = (struct dr_lock){ .mode = DR_LOCK_NONE };
-	from.storage_class = from.sse = NULL;
-	return from;
-}
-
 int
 dr_mirror_json(const struct dr_mirror_opts *o, const struct dr_mirror_sum *s,
     struct dr_buf *out, struct dr_err *err)
