@@ -1,4 +1,5 @@
 #include "flow/push.h"
+#include <errno.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,7 +295,9 @@ finish_bodies(struct push *p, struct dr_err *err)
 			continue;
 		if (dr_check_stop(err) == -1)
 			return -1;
-		if (dr_sink_finish(t->sink, &why) == -1) {
+		/* In doubt it is ours: its name is random, and of this run. */
+		errno = 0;
+		if (dr_sink_finish(t->sink, &why) == -1 && errno != EALREADY) {
 			drop(p, t, &why);
 			continue;
 		}

@@ -25,8 +25,8 @@ struct dr_parts_ops {
 	/* MD5 is not wanted: part gets NULL for it. */
 	bool no_md5;
 	/*
-	 * All of it fits: put it, in one request, and wait.  errno EEXIST is
-	 * passed on.
+	 * All of it fits: put it, in one request, and wait.  errno EEXIST and
+	 * EALREADY are passed on.
 	 */
 	int (*whole)(void *, const void *, size_t, struct dr_err *);
 	/* Before the first part. */
@@ -48,7 +48,7 @@ struct dr_parts_ops {
 	    struct dr_err *);
 	/*
 	 * All N have landed: make them the object, create-only.  errno EEXIST
-	 * is passed on.
+	 * and EALREADY are passed on.
 	 */
 	int (*complete)(void *, unsigned n, struct dr_err *);
 	/*

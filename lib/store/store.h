@@ -69,8 +69,10 @@ const char *dr_store_region(const struct dr_store *);
 /*
  * Create-only upload of unknown length.  finish: durable, under its name,
  * locked as was asked and read back; where the name exists: -1 and errno
- * EEXIST.  free without finish: nothing under the name, and no part left
- * behind.
+ * EEXIST; errno EALREADY: likewise, but a reply to us was lost, nothing
+ * speaks against its being ours, and it cannot be read: to who drew the name
+ * at random that is success.  free without finish: nothing under the name,
+ * and no part left behind.
  */
 struct dr_sink *
 dr_store_put(struct dr_store *, const char *name, struct dr_err *);
