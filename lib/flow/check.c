@@ -19,9 +19,8 @@ static void
 set(struct dr_tried *t, enum dr_answer answer, const struct dr_err *why)
 {
 	t->answer = answer;
-	t->why[0] = '\0';
-	if (why != NULL)
-		snprintf(t->why, sizeof(t->why), "%s", why->msg);
+	snprintf(t->why, sizeof(t->why), "%s", why != NULL ? why->msg : "");
+	snprintf(t->hint, sizeof(t->hint), "%s", why != NULL ? why->hint : "");
 }
 
 /* Where the store itself is out of reach, nothing is learned. */
@@ -245,7 +244,7 @@ try_lock(struct dr_probe *p, struct dr_err *err)
 			set(&p->lock, DR_ANSWER_NO, &why);
 		}
 	}
-	if (why.cause == DR_ESTOP) {
+	if (fatal(&why)) {
 		*err = why;
 		rc = -1;
 	}
@@ -291,6 +290,19 @@ out:
 
 /* --- all stores --------------------------------------------------------------- */
 
+/*
+ * Of several stores: what trying again will not mend, such as a needed right
+ * that is missing; then that not all is known; then a promise not kept.
+ */
+static int
+weight(enum dr_cause cause)
+{
+	return cause == DR_EFAIL    ? 3
+	       : cause == DR_ERETRY ? 2
+	       : cause == DR_OK     ? 0
+	                            : 1;
+}
+
 static int
 one_store(const struct dr_check_opts *o, const char *url, struct dr_sink *out,
     enum dr_cause *worst, struct dr_err *err)
@@ -318,9 +330,8 @@ one_store(const struct dr_check_opts *o, const char *url, struct dr_sink *out,
 	}
 	p.failed = why;
 	cause = dr_check_judge(&p);
-	/* A needed right that is missing is worse than a lock that is. */
-	if (*worst == DR_OK || cause == DR_EFAIL)
-		*worst = cause == DR_OK ? *worst : cause;
+	if (weight(cause) > weight(*worst))
+		*worst = cause;
 	rc = dr_check_describe(&p, cause, &text, err);
 	if (rc == 0)
 		rc = dr_sink_write(out, text.data, text.len, err);
@@ -356,5 +367,6 @@ dr_check(const struct dr_check_opts *o, struct dr_sink *out, struct dr_err *err)
 		return 0;
 	return dr_err_set(err, worst,
 	    worst == DR_EPARTIAL ? "not all that was asked of the stores holds"
+	    : worst == DR_ERETRY ? "a store cannot be reached now"
 	                         : "a store cannot be used so");
 }

@@ -18,6 +18,7 @@ enum dr_answer {
 struct dr_tried {
 	enum dr_answer answer;
 	char why[768]; /* what the store said, or "" */
+	char hint[320];
 };
 
 struct dr_probe {
@@ -32,7 +33,7 @@ struct dr_probe {
 	size_t versions_left; /* after it was deleted */
 };
 
-/* DR_OK, DR_EFAIL or DR_EPARTIAL, as dr_check says. */
+/* DR_OK, DR_EFAIL, DR_ERETRY or DR_EPARTIAL, as dr_check says. */
 enum dr_cause dr_check_judge(const struct dr_probe *);
 
 int dr_check_describe(const struct dr_probe *, enum dr_cause,

@@ -45,6 +45,22 @@ match "cannot be created in" '^  create +no  MISSING  .*cannot' "$T/out"
 status 1 "two stores: the worse one tells" \
     dr-push --check -n main "$T/store" "$T/none"
 match "both are told of" "^$T/store" "$T/out"
+match "with what to do" '^  hint +is it mounted' "$T/out"
+
+AWS_ACCESS_KEY_ID=k AWS_SECRET_ACCESS_KEY=s
+export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+closed='s3://b/p?endpoint=http://127.0.0.1:1'
+status 5 "a store that does not answer" \
+    dr-push --check --json --patience 1s -n main "$closed"
+is "its status as JSON" "$(field status)" 5
+status 5 "beside one that does" \
+    dr-push --check --patience 1s -n main "$closed" "$T/store"
+match "which is told of" "^$T/store" "$T/out"
+match "as is what is amiss" '^  error .*[Cc]onnect' "$T/out"
+status 1 "one that is not there at all is worse" \
+    dr-push --check --patience 1s -n main "$closed" "$T/none"
+status 1 "in whichever order" \
+    dr-push --check --patience 1s -n main "$T/none" "$closed"
 status 255 "dr-wal get --check of none" dr-wal get --check -n main -s "$T/none"
 
 if [ "$(id -u)" -ne 0 ]; then
