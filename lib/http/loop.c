@@ -200,6 +200,7 @@ again(struct dr_transfer *t, int64_t asked, const struct dr_err *why)
 		return;
 	}
 	t->due = dr_monotonic() + pause;
+	t->why = *why;
 	detach(t);
 }
 
@@ -294,7 +295,7 @@ conclude(struct dr_transfer *t, CURLcode code)
 static bool
 stalled(struct dr_transfer *t, int64_t now)
 {
-	int64_t stall = (int64_t)t->http->opts.stall_ms * 1000;
+	int64_t stall = t->stall;
 
 	if (t->due != -1 || !t->asked)
 		return false;
@@ -409,7 +410,7 @@ next_event(const struct dr_loop *l, int64_t until)
 	int64_t now = dr_monotonic(), at;
 
 	for (const struct dr_transfer *t = l->first; t != NULL; t = t->next) {
-		int64_t stall = (int64_t)t->http->opts.stall_ms * 1000;
+		int64_t stall = t->stall;
 
 		if (t->due != -1)
 			at = t->due;
@@ -499,9 +500,11 @@ dr_loop_start(struct dr_loop *l, struct dr_http *http, struct dr_http_req *req,
     struct dr_err *err)
 {
 	struct dr_transfer *t;
-	struct dr_http_opts *o = &http->opts;
+	uint64_t ms = http->opts.patience_ms;
 	int left;
 
+	if (!req->steady && http->hurry_ms != 0 && http->hurry_ms < ms)
+		ms = http->hurry_ms;
 	dr_http_wipe(req);
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return dr_err_sys(err, "%s: cannot begin", req->what);
@@ -509,7 +512,10 @@ dr_loop_start(struct dr_loop *l, struct dr_http *http, struct dr_http_req *req,
 	t->req = req;
 	t->loop = l;
 	t->begun = dr_monotonic();
-	t->deadline = t->begun + (int64_t)o->patience_ms * 1000;
+	t->stall =
+	    (int64_t)(http->opts.stall_ms < ms ? http->opts.stall_ms : ms) *
+	    1000;
+	t->deadline = t->begun + (int64_t)ms * 1000;
 	t->next = l->first;
 	l->first = t;
 	req->transfer = t;

@@ -13,7 +13,7 @@
 /*
  * Each as its namesake in store.h.  Members that a kind lacks are NULL: then
  * store.c does without (put_begin: put_small at once; dirs: from a list;
- * versions, uploads: none; locked: 0).
+ * versions, uploads: none; locked: 0; hurry: nothing waits).
  */
 struct dr_store_ops {
 	struct dr_sink *(
@@ -64,6 +64,7 @@ struct dr_store_ops {
 	int (*try_replace)(struct dr_store *, const char *, bool, const void *,
 	    size_t, struct dr_err *);
 	const char *(*region)(const struct dr_store *);
+	void (*hurry)(struct dr_store *, uint64_t);
 	void (*free)(struct dr_store *);
 };
 

@@ -209,6 +209,12 @@ free_op(struct dr_store *store)
 	free(s);
 }
 
+static void
+hurry(struct dr_store *store, uint64_t ms)
+{
+	((struct sftp *)store)->hurry_ms = ms;
+}
+
 static const struct dr_store_ops sftp_ops = {
 	.put = sftp_put,
 	.put_small = sftp_put_small,
@@ -223,6 +229,7 @@ static const struct dr_store_ops sftp_ops = {
 	.uploads = sftp_uploads,
 	.upload_abort = upload_abort,
 	.try_replace = sftp_try_replace,
+	.hurry = hurry,
 	.free = free_op,
 };
 

@@ -175,6 +175,13 @@ dr_store_url(const struct dr_store *s)
 	return s->url;
 }
 
+void
+dr_store_hurry(struct dr_store *s, uint64_t ms)
+{
+	if (s->ops->hurry != NULL)
+		s->ops->hurry(s, ms);
+}
+
 const char *
 dr_store_region(const struct dr_store *s)
 {

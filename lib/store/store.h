@@ -61,6 +61,12 @@ dr_store_open(const char *url, const struct dr_store_opts *, struct dr_err *);
 void dr_store_free(struct dr_store *);
 /* Its name in messages and records: for a directory, its absolute path. */
 const char *dr_store_url(const struct dr_store *);
+/*
+ * Until further notice what is asked of it is given MS, or patience_ms where
+ * that is less; 0: patience_ms.  What is in flight, and a body's parts, keep
+ * theirs.
+ */
+void dr_store_hurry(struct dr_store *, uint64_t ms);
 /* The region it lies in, as far as its settings tell; or NULL. */
 const char *dr_store_region(const struct dr_store *);
 
