@@ -171,6 +171,7 @@ put_file(struct push *p, const char *path, struct dr_walfile *w,
 		so.workers = workers();
 		if ((p->ship = dr_ship_open(&so, err)) == NULL)
 			return -1;
+		p->r->ship = p->ship;
 		p->system_id = w->id.system_id;
 	}
 	if (w->id.system_id != p->system_id)
@@ -297,7 +298,6 @@ run(struct push *p, const char *path, struct dr_err *err)
 	if (dr_walfile_open(&w, path, p->o->ship.set, workers(), err) == -1)
 		return -1;
 	p->r->bytes = w.len;
-	p->r->tried = true;
 	rc = put_file(p, path, &w, &p->r->result, err);
 	p->r->again = p->r->result.again;
 	dr_walfile_close(&w);

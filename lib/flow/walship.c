@@ -91,6 +91,12 @@ dr_ship_signer(const struct dr_ship *s)
 	return dr_sign_key_id(s->key);
 }
 
+const char *
+dr_ship_url(const struct dr_ship *s, size_t i)
+{
+	return dr_store_url(s->store[i]);
+}
+
 void
 dr_ship_lock(struct dr_ship *s)
 {

@@ -40,6 +40,9 @@ void dr_ship_free(struct dr_ship *);
 
 const char *dr_ship_signer(const struct dr_ship *);
 
+/* The Ith store's name, as in all records (dr_store_url). */
+const char *dr_ship_url(const struct dr_ship *, size_t i);
+
 struct dr_ship_result {
 	size_t done;   /* stores that hold it durably */
 	bool again;    /* it was there before, with the same content */
