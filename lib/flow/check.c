@@ -255,6 +255,71 @@ out:
 	return rc;
 }
 
+/* --- what the probe lies in --------------------------------------------------- */
+
+struct part {
+	const char *at;
+	size_t len;
+	bool there;
+};
+
+static int
+is_part(void *arg, const char *name, struct dr_err *err)
+{
+	struct part *part = arg;
+
+	(void)err;
+	part->there |=
+	    strlen(name) == part->len && memcmp(name, part->at, part->len) == 0;
+	return 0;
+}
+
+/* How much of its directory is there?  What is not known counts as there. */
+static void
+look_around(struct dr_probe *p)
+{
+	struct dr_err ignored = { 0 };
+	char *slash, *up;
+
+	p->way = strlen(p->name);
+	if (!dr_store_has_dirs(p->store) ||
+	    (up = dr_fmt(&ignored, "%s", p->name)) == NULL)
+		return;
+	for (size_t len = 0; (slash = strchr(p->name + len, '/')) != NULL;) {
+		struct part part = { p->name + len,
+			(size_t)(slash - p->name) - len, false };
+
+		memcpy(up, p->name, len);
+		up[len] = '\0';
+		if (dr_store_dirs(p->store, up, is_part, &part, &ignored) == -1)
+			break;
+		if (!part.there) {
+			p->way = len;
+			break;
+		}
+		len += part.len + 1;
+	}
+	free(up);
+}
+
+/* Remove what was made for it, unless somebody else uses it now. */
+static void
+clear_away(struct dr_probe *p)
+{
+	struct dr_err ignored = { 0 };
+	char *dir = dr_fmt(&ignored, "%s", p->name), *slash;
+
+	while (dir != NULL && (slash = strrchr(dir, '/')) != NULL &&
+	       (size_t)(slash - dir) > p->way) {
+		*slash = '\0';
+		if (dr_store_rmdir(p->store, dir, &ignored) != 1)
+			break;
+	}
+	free(dir);
+}
+
+/* --- all of it ---------------------------------------------------------------- */
+
 static int
 try_all(struct dr_probe *p, struct dr_err *err)
 {
@@ -262,8 +327,10 @@ try_all(struct dr_probe *p, struct dr_err *err)
 	char *found = NULL;
 	int rc = -1;
 
-	if (name_probe(p, "probe", &p->name, err) == -1 ||
-	    try_create(p, err) == -1)
+	if (name_probe(p, "probe", &p->name, err) == -1)
+		return -1;
+	look_around(p);
+	if (try_create(p, err) == -1)
 		return -1;
 	if (p->create.answer == DR_ANSWER_YES &&
 	    (try_overwrite(p, false, &p->overwrite, err) == -1 ||
@@ -281,6 +348,8 @@ try_all(struct dr_probe *p, struct dr_err *err)
 		(void)dr_store_versions(p->store, p->name, count,
 		    &p->versions_left, &ignored);
 	}
+	if (p->del.answer == DR_ANSWER_YES || p->create.answer == DR_ANSWER_NO)
+		clear_away(p);
 	rc = 0;
 
 out:

@@ -4,7 +4,7 @@
  *
  * The probe is <set>/snap/probe-TIME-RANDOM (a WAL host's lies under wal/,
  * others' right under the set) of a few bytes.  It is removed again where
- * that is allowed.
+ * that is allowed, with the directories that were made for it.
  */
 #ifndef DR_FLOW_CHECK_H
 #define DR_FLOW_CHECK_H

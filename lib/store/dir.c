@@ -554,6 +554,7 @@ static const struct dr_store_ops dir_ops = {
 	.list = dir_list,
 	.dirs = dir_dirs,
 	.del = dr_dir_delete,
+	.rmdir = dr_dir_rmdir,
 	.uploads = dr_dir_uploads,
 	.upload_abort = dr_dir_upload_abort,
 	.try_replace = dr_dir_try_replace,

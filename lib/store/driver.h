@@ -56,6 +56,8 @@ struct dr_store_ops {
 	int (*locked)(struct dr_store *, const char *, struct dr_lock *,
 	    struct dr_err *);
 	int (*del)(struct dr_store *, const char *, struct dr_err *);
+	/* NULL: has_dirs is false. */
+	int (*rmdir)(struct dr_store *, const char *, struct dr_err *);
 	int (*uploads)(struct dr_store *, const char *,
 	    int (*)(void *, const struct dr_upload *, struct dr_err *), void *,
 	    struct dr_err *);

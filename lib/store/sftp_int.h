@@ -135,6 +135,7 @@ int sftp_readdir(struct sftp_file *, char *name, size_t cap,
 enum sftp_rc sftp_rename(struct sftp_conn *, const char *from, const char *to);
 enum sftp_rc sftp_unlink(struct sftp_conn *, const char *path);
 enum sftp_rc sftp_mkdir(struct sftp_conn *, const char *path);
+enum sftp_rc sftp_rmdir(struct sftp_conn *, const char *path);
 /* RC, or SFTP_FULL where that was no more than a guess at it. */
 enum sftp_rc sftp_why(struct sftp_conn *, enum sftp_rc, const char *path);
 /* fsync of a directory, where the server lets it be opened. */

@@ -263,6 +263,18 @@ sftp_mkdir(struct sftp_conn *c, const char *path)
 }
 
 enum sftp_rc
+sftp_rmdir(struct sftp_conn *c, const char *path)
+{
+	int rc;
+
+	sftp_patience(c, SFTP_STALL_MS);
+	do {
+		rc = ssh2.sftp_rmdir_ex(c->sftp, path, (unsigned)strlen(path));
+	} while (AGAIN(c, rc));
+	return END(c, rc);
+}
+
+enum sftp_rc
 sftp_why(struct sftp_conn *c, enum sftp_rc said, const char *path)
 {
 	LIBSSH2_SFTP_STATVFS v;

@@ -454,6 +454,20 @@ dr_store_uploads(struct dr_store *s, const char *prefix,
 	           : s->ops->uploads(s, prefix, fn, arg, err);
 }
 
+bool
+dr_store_has_dirs(const struct dr_store *s)
+{
+	return s->ops->rmdir != NULL;
+}
+
+int
+dr_store_rmdir(struct dr_store *s, const char *name, struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->rmdir == NULL ? 0 : s->ops->rmdir(s, name, err);
+}
+
 int
 dr_store_upload_abort(struct dr_store *s, const char *name, const char *id,
     struct dr_err *err)

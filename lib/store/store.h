@@ -187,6 +187,11 @@ int dr_store_locked(struct dr_store *, const char *name, struct dr_lock *,
 /* 1, 0 it was absent, -1 (DR_EFAIL: refused, by a lock or for want of right). */
 int dr_store_delete(struct dr_store *, const char *name, struct dr_err *);
 
+/* Are directories things of their own there, which stay when they are empty? */
+bool dr_store_has_dirs(const struct dr_store *);
+/* Remove directory NAME.  1, 0 it is absent or not empty, -1. */
+int dr_store_rmdir(struct dr_store *, const char *name, struct dr_err *);
+
 /* An upload that was begun and not finished: parts, blocks, a temporary. */
 struct dr_upload {
 	const char *name; /* of the object it was to become */

@@ -19,7 +19,7 @@ match "and not overwritten on the condition" '^  create-only +yes$' "$T/out"
 match "though this user could" '^  overwrite +yes  more than is needed$' \
     "$T/out"
 match "nor is it protected" '^  protection +none: ' "$T/out"
-is "no probe stays behind" "$(find "$T/store" -type f)" ""
+is "nothing stays behind" "$(find "$T/store" -mindepth 1)" ""
 
 status 0 "the same as JSON" dr-push --check --json "$T/store"
 is "the role" "$(field role)" backup
@@ -37,7 +37,16 @@ status 0 "dr-wal push --check" dr-wal push --check -n main -s "$T/store"
 match "as a WAL host" '\(as a WAL host\)' "$T/out"
 status 0 "dr-wal receive --check" dr-wal receive --check -n main "$T/store"
 status 0 "dr-wal get --check" dr-wal get --check -n main -s "$T/store"
-is "nothing was left by any" "$(find "$T/store" -type f)" ""
+is "nothing was left by any" "$(find "$T/store" -mindepth 1)" ""
+mkdir "$T/store/main"
+status 0 "a set without anything in it" dr-push --check -n main "$T/store"
+is "stays as it was" "$(cd "$T/store" && find . -mindepth 1)" ./main
+mkdir "$T/store/main/wal"
+status 0 "and a directory in it" \
+    dr-wal push --check -n main -s "$T/store"
+is "stays, too" "$(cd "$T/store" && find . -mindepth 1 | sort | tr '\n' ' ')" \
+    "./main ./main/wal "
+rm -r "$T/store/main"
 
 status 1 "a store that is not there" dr-push --check -n main "$T/none"
 match "its name" "^$T/none" "$T/out"
