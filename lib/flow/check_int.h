@@ -26,7 +26,7 @@ struct dr_probe {
 	const char *url;
 	struct dr_store *store;
 	char *name;
-	size_t way; /* so much of its directory was there before */
+	size_t way;           /* so much of its directory was there before */
 	struct dr_err failed; /* the store could not be tried to the end */
 	struct dr_tried create, create_only, overwrite, overwrite_parts, read,
 	    list, del, lock;
