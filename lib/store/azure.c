@@ -22,7 +22,10 @@ region(const struct dr_store *store)
 static void
 hurry(struct dr_store *store, uint64_t ms)
 {
-	dr_http_hurry(((struct dr_azure *)store)->http, ms);
+	struct dr_azure *a = (struct dr_azure *)store;
+
+	dr_http_hurry(a->http, ms);
+	dr_http_hurry(a->brief, ms);
 }
 
 static void
