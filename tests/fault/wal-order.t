@@ -83,4 +83,41 @@ is "in the same order" "$(steps | tail -n 3 | tr '\n' ' ')" \
 push "-s a" -e inject=linkat:error=ENOSPC
 is "where there is no room for a name" "$?" 1
 is "nothing is left" "$(left)" ""
+
+# --- a batch, in two processes ----------------------------------------------
+if [ "$(nproc)" -lt 2 ]; then
+	skip "a batch in two processes" "there is one processor"
+	done_testing
+	exit
+fi
+rm -rf pg a state/wal
+mkdir a
+for i in 1 2 3 4 5 6 7; do
+	python3 "$top/tests/walseg.py" "$T/pg" "00000001000000000000000$i" \
+	    segsize=1048576
+	: >"pg/pg_wal/archive_status/00000001000000000000000$i.ready"
+done
+batch() {
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace "$@" \
+	    dr-wal push --batch -s a pg/pg_wal/000000010000000000000001 \
+	    >out 2>err
+}
+stored() {
+	find a -name '*.age' | sed -nE 's/.*0([0-9])\.zst\.age$/\1/p' | sort |
+	    tr -d '\n'
+}
+batch -e trace=getppid -e inject=getppid:signal=KILL:when=2
+is "a batch whose second process is killed" "$?" 0
+match "says so" 'warning: storing what waits .*: .*killed' err
+is "its half is not there" "$(stored)" 1246
+batch -e trace=getppid
+is "the next" "$?" 0
+is "stores it" "$(stored)" 1234567
+ok "there were two processes" test "$(grep -c getppid trace)" -gt 1
+is "in silence" "$(cat err)" ""
+mv a away
+for i in 2 3 4 5 6 7; do
+	dr-wal push --batch -s a "pg/pg_wal/00000001000000000000000$i" 2>&1
+done >out
+is "in their turn they are known, whoever stored them" "$(cat out)" ""
 done_testing
