@@ -18,7 +18,7 @@
 #include "stream/sink.h"
 #include "stream/source.h"
 
-#define BLOCK (1U << 20)
+#define BLOCK (256U << 10)
 #define SNIFF 64U
 
 struct push {

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 
 #define MEM_PART (8U << 20)
+#define SMALL    (5U << 20) /* the least that S3 takes */
 #define SLOTS    (DR_PARTS_MEMORY / MEM_PART)
 #define TURN     (256U << 10) /* between two looks at what is in flight */
 
@@ -37,6 +38,7 @@ struct parts {
 	size_t fed;      /* since the last turn */
 	uint64_t landed; /* bytes of parts that are there */
 	bool begun, ending, ended;
+	bool several;        /* others began with it */
 	struct dr_err early; /* what went wrong and was not told yet */
 };
 
@@ -122,6 +124,15 @@ dr_parts_temporary(struct dr_err *err)
 	return fd;
 }
 
+/* All of a body's have one size as long as they do not grow: R2 wants that. */
+static uint64_t
+part_size(const struct parts *p, unsigned n)
+{
+	uint64_t size = dr_part_size(n);
+
+	return p->several && size == MEM_PART ? SMALL : size;
+}
+
 /* Make S ready to take part N. */
 static int
 slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
@@ -130,11 +141,14 @@ slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
 		return dr_err_set(err, DR_EFAIL,
 		    "a body of more than %u parts cannot be stored",
 		    DR_PARTS_MAX);
+	if (n == 1)
+		p->several = sinks > 1;
 	s->n = n;
 	s->len = 0;
-	s->size = dr_part_size(n);
+	s->size = part_size(p, n);
 	if (s->size <= MEM_PART) {
-		if (s->mem == NULL && (s->mem = malloc(MEM_PART)) == NULL)
+		if (s->mem == NULL &&
+		    (s->mem = malloc((size_t)s->size)) == NULL)
 			return dr_err_sys(err, "cannot allocate a part");
 	} else {
 		free(s->mem);
@@ -325,7 +339,7 @@ parts_room(struct dr_sink *sink, uint64_t *moved, const char **why)
 		return flying == 0 ? UINT64_MAX : 0;
 	if (p->now != NULL)
 		return p->now->size - p->now->len;
-	return flying < most_flying() ? dr_part_size(p->launched + 1) : 0;
+	return flying < most_flying() ? part_size(p, p->launched + 1) : 0;
 }
 
 /* The last part goes on its way; what fails stays for finish. */

@@ -3,8 +3,8 @@
  * of them in flight.
  *
  * Parts begin at 8 MiB and grow so that 10,000 of them hold 5 TiB.  Those of
- * 8 MiB are kept in memory, of which a sink holds at most DR_PARTS_MEMORY,
- * and each of several that live at once two thirds of that;
+ * 8 MiB are kept in memory, of which a sink holds at most DR_PARTS_MEMORY;
+ * each of several that live at once holds two, of 5 MiB;
  * larger ones (beyond the first 31 GiB) lie in unlinked temporary files
  * ($TMPDIR or /var/tmp) until they have arrived.  A body that fits in one
  * part goes up in a single request, without parts.

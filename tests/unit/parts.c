@@ -282,7 +282,7 @@ test_several(void)
 			                   &err) == 0;
 	for (size_t i = 0; i < 3; i++) {
 		good = good && dr_sink_finish(sink[i], &err) == 0 &&
-		       s[i].completed == 1 && s[i].parts == 5;
+		       s[i].completed == 1 && s[i].parts == 8;
 		dr_sink_free(sink[i]);
 	}
 	OK(good, "three bodies at once");
@@ -303,22 +303,22 @@ test_room(void)
 	turns = ends = 0;
 	for (size_t i = 0; i < 2; i++)
 		sink[i] = dr_parts_sink(NULL, &ops, &s[i], &err);
-	OK(dr_sink_room(sink[0], &moved, &why) == 8 * MIB && moved == 0 &&
-	        why == NULL,
+	OK(dr_sink_room(sink[0], &moved, &why) > 0 && moved == 0 && why == NULL,
 	    "there is room for a part");
 	dr_sink_write(sink[0], bytes, 3 * MIB, &err);
-	OK(dr_sink_room(sink[0], &moved, &why) == 5 * MIB && s[0].parts == 0,
+	OK(dr_sink_room(sink[0], &moved, &why) == 2 * MIB && s[0].parts == 0,
 	    "then for the rest of it");
-	dr_sink_write(sink[0], bytes, 5 * MIB, &err);
-	OK(dr_sink_room(sink[0], &moved, &why) == 8 * MIB && s[0].parts == 1 &&
-	        moved == 4 * MIB,
+	dr_sink_write(sink[0], bytes, 2 * MIB, &err);
+	OK(dr_sink_room(sink[0], &moved, &why) == 5 * MIB && s[0].parts == 1 &&
+	        moved == 5 * MIB / 2,
 	    "a part that is full goes on its way");
-	dr_sink_write(sink[0], bytes, 8 * MIB, &err);
+	dr_sink_write(sink[0], bytes, 5 * MIB, &err);
 	OK(dr_sink_room(sink[0], &moved, &why) == 0 && s[0].parts == 2 &&
-	        moved == 8 * MIB && strcmp(why, "it answers 503") == 0,
+	        moved == 5 * MIB && strcmp(why, "it answers 503") == 0,
 	    "with two in flight there is none, and it is told why");
 	end(1, false);
-	OK(dr_sink_room(sink[0], &moved, &why) == 8 * MIB && moved == 12 * MIB,
+	OK(dr_sink_room(sink[0], &moved, &why) == 5 * MIB &&
+	        moved == 15 * MIB / 2,
 	    "until one has landed");
 	dr_sink_write(sink[0], bytes, MIB, &err);
 	dr_sink_ending(sink[0]);
@@ -326,10 +326,10 @@ test_room(void)
 	    "finish would wait for what is in flight");
 	end(0, false);
 	end(0, false);
-	OK(dr_sink_room(sink[0], &moved, &why) > 0 && moved == 17 * MIB &&
+	OK(dr_sink_room(sink[0], &moved, &why) > 0 && moved == 11 * MIB &&
 	        dr_sink_finish(sink[0], &err) == 0,
 	    "and not when it has landed");
-	dr_sink_write(sink[1], bytes, 8 * MIB, &err);
+	dr_sink_write(sink[1], bytes, 5 * MIB, &err);
 	fail_at = ends + 1;
 	OK(dr_sink_room(sink[1], &moved, &why) > 0, "one more");
 	end(0, false);
