@@ -184,12 +184,13 @@ variants:
 
 # One test of each that asks servers, for what it holds and lets go of.
 ASAN_HA    := $(patsubst tests/%,%,$(wildcard tests/ha/lag-view.t))
-# The codec's pool and restore's writers are where the threads are.
+# The codec's pool, restore's writers and the thread that makes the journal of
+# WAL durable are where the threads are.
 ASAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_PG    := $(patsubst tests/%,%,$(wildcard tests/pg/restore.t))
 TSAN_UNITS := $(basename $(notdir $(wildcard tests/unit/pack*.c \
 	tests/unit/writer*.c tests/unit/place*.c tests/unit/restore*.c \
-	tests/unit/walobj.c tests/unit/http*.c)))
+	tests/unit/walobj.c tests/unit/walship.c tests/unit/http*.c)))
 TSAN_TOOLS := $(TOOLS)
 
 run-check: variants

@@ -47,11 +47,13 @@ set(void *arg, const struct dr_mirror_sum *sum, struct dr_err *err)
 		if ((rc = dr_mirror_json(&o->how, sum, &line, err)) == 0)
 			printf("%s", line.data);
 	} else if (o->how.dry_run)
-		dr_say(0, "%s: %" PRIu64 " objects to copy, %s", sum->set,
-		    sum->lacking, dr_format_size(sum->lacking_bytes, size));
+		dr_say(0, "%s: %" PRIu64 " object%s to copy, %s", sum->set,
+		    sum->lacking, dr_plural(sum->lacking),
+		    dr_format_size(sum->lacking_bytes, size));
 	else
-		dr_say(1, "%s: %" PRIu64 " objects copied, %s", sum->set,
-		    sum->copied, dr_format_size(sum->copied_bytes, size));
+		dr_say(1, "%s: %" PRIu64 " object%s copied, %s", sum->set,
+		    sum->copied, dr_plural(sum->copied),
+		    dr_format_size(sum->copied_bytes, size));
 	if (!o->how.dry_run)
 		dr_mirror_tell(&o->how, sum);
 	dr_buf_free(&line);
@@ -118,7 +120,7 @@ main(int argc, char **argv)
 	    dr_stores_how(&o.line, &err) == -1 || dr_crypt_init(&err) == -1)
 		goto out;
 	/* What is said of how to keep objects is meant for the target. */
-	from = dr_mirror_from(&o.line.how);
+	from = dr_stores_reading(&o.line.how);
 	o.how.from = &from;
 	o.how.to = &o.line.how;
 	o.how.state = dr_common.state;

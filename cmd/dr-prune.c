@@ -65,11 +65,14 @@ run(struct options *o, struct dr_err *err)
 	rc = dr_garbage(&o->how, print, o, &sum, err);
 	dr_garbage_metrics(&o->how, &sum, rc == 0 ? NULL : err);
 	if (o->how.act)
-		dr_say(1, "%" PRIu64 " objects deleted, %s", sum.deleted,
+		dr_say(1, "%" PRIu64 " object%s deleted, %s", sum.deleted,
+		    dr_plural(sum.deleted),
 		    dr_format_size(sum.deleted_bytes, size));
 	else if (sum.found > 0)
-		dr_say(0, "%" PRIu64 " objects, %s: --yes deletes them",
-		    sum.found, dr_format_size(sum.found_bytes, size));
+		dr_say(0, "%" PRIu64 " object%s, %s: --yes deletes %s",
+		    sum.found, dr_plural(sum.found),
+		    dr_format_size(sum.found_bytes, size),
+		    sum.found == 1 ? "it" : "them");
 	return rc;
 }
 

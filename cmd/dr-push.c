@@ -57,7 +57,7 @@ run(struct options *o, struct dr_err *err)
 		dr_say(1, "backup %s, %s, %s %zu store%s", r.id,
 		    dr_format_size(r.size, size),
 		    r.again ? "was already in" : "is in", r.done,
-		    r.done == 1 ? "" : "s");
+		    dr_plural(r.done));
 	dr_push_wipe(&r);
 	dr_input_free(in);
 	return rc;

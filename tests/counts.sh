@@ -17,6 +17,8 @@ lagrpo		3	50
 clusters	1	12
 races		20	500
 outage		1	60
+pause		2	70
+long		0	1
 list		300	2500
 pages		2500	12000
 azpages		5200	21000

@@ -1,15 +1,72 @@
-/* credfake.h - start credfake.py, for unit tests. */
+/*
+ * credfake.h - start credfake.py, and look at what was got, for unit tests of
+ * credentials.
+ */
 #ifndef TESTS_CREDFAKE_H
 #define TESTS_CREDFAKE_H
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "store/aws_cred.h"
+
+static struct dr_err err;
+static struct dr_aws_keys k;
 static char credfake_url[64]; /* http://127.0.0.1:PORT */
+
+/* A variable of the environment. */
+static inline void
+set(const char *name, const char *value)
+{
+	if (setenv(name, value, 1) == -1)
+		abort();
+}
+
+static inline void
+file(const char *name, mode_t mode, const char *text)
+{
+	struct dr_err e = { 0 };
+
+	(void)unlink(name);
+	if (dr_file_put(name, 0600, DR_FILE_NEW, text, strlen(text), &e) ==
+	        -1 ||
+	    chmod(name, mode) == -1) {
+		fprintf(stderr, "%s\n", e.msg);
+		abort();
+	}
+}
+
+/* Are the keys these? */
+static inline bool
+is(const char *access, const char *secret, const char *token)
+{
+	bool good = strcmp(k.access, access) == 0 &&
+	            strcmp(k.secret, secret) == 0 &&
+	            strcmp(k.token, token) == 0;
+
+	if (!good)
+		printf("# %s / %s: %s (%s)\n", k.access, k.token, err.msg,
+		    err.hint);
+	return good;
+}
+
+/* Is that what it failed with? */
+static inline bool
+fails(int cause, const char *msg, const char *hint)
+{
+	bool good = (int)err.cause == cause && strstr(err.msg, msg) != NULL &&
+	            strstr(err.hint, hint) != NULL;
+
+	if (!good)
+		printf("# %d %s (%s)\n", (int)err.cause, err.msg, err.hint);
+	return good;
+}
 
 /* The program that plays the services; its end of our pipe, -1 for none. */
 static inline int

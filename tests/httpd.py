@@ -24,6 +24,7 @@ them, and all later ones the last.  A DO may have arguments after colons:
   half:N:M      as cut, then silent
   drip:N:MS     N bytes, one every MS
   slow:MS       200 after MS
+  nagle         200, its body sent after the head by Nagle's algorithm
   endless       200 and bytes without end
   heads         headers without end
   garbage       nothing that HTTP knows
@@ -184,6 +185,10 @@ class Conn:
         elif do == "slow":
             time.sleep(int(args[0]) / 1000)
             self.answer(200, b"slow")
+        elif do == "nagle":
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            self.answer(200, b"", length=4)
+            self.sock.sendall(b"late")
         elif do == "endless":
             self.sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             while True:

@@ -90,7 +90,8 @@ cleanup_() {
 		stop_pid_ "$p_"
 	done
 	for p_ in $helpers_; do
-		kill "$p_" 2>/dev/null && wait "$p_" 2>/dev/null
+		kill "$p_" 2>/dev/null && kill -CONT "$p_" 2>/dev/null &&
+			wait "$p_" 2>/dev/null
 	done
 	[ ! -s "$T/made" ] || drop_made_
 	cd /

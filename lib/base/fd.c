@@ -15,6 +15,12 @@
 #include "base/num.h"
 #include "base/tty.h"
 
+/*
+ * At most so much in one call: for more, a file system takes memory in pages
+ * so large that it rarely has warm ones of them.
+ */
+#define WRITE (512U << 10)
+
 int (*dr_fd_poll)(struct pollfd *, nfds_t, int) = poll;
 
 /* Wait until FD is ready for EVENTS, or fail once stopped. */
@@ -111,7 +117,7 @@ dr_fd_write(int fd, const void *buf, size_t len, const char *name,
 	while (len > 0) {
 		if (dr_check_stop(err) == -1)
 			return -1;
-		if ((n = write(fd, p, len)) != -1) {
+		if ((n = write(fd, p, len < WRITE ? len : WRITE)) != -1) {
 			p += n;
 			len -= (size_t)n;
 			continue;
@@ -403,7 +409,7 @@ int
 dr_lock(const char *path, uint64_t ms, struct dr_err *err)
 {
 	int64_t start = dr_monotonic();
-	int fd;
+	int fd, pause = 1;
 
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1)
@@ -424,7 +430,8 @@ dr_lock(const char *path, uint64_t ms, struct dr_err *err)
 			    "\"%s\" is locked by another process", path);
 			break;
 		}
-		poll(&p, 1, 20);
+		poll(&p, 1, pause);
+		pause = pause < 10 ? 2 * pause : 20;
 	}
 	close(fd);
 	return -1;

@@ -208,6 +208,14 @@ dr_warn(const char *fmt, ...)
 }
 
 void
+dr_warn_err(struct dr_err *err)
+{
+	if (err->cause != DR_OK)
+		dr_warn("%s", err->msg);
+	dr_err_clear(err);
+}
+
+void
 dr_say(unsigned level, const char *fmt, ...)
 {
 	char text[1024];

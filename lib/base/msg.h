@@ -28,6 +28,9 @@ int dr_main_end(struct dr_err *);
 /* "NAME: warning: ..." unless -q. */
 void dr_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 
+/* Warn of what failed, if anything did, and forget it. */
+void dr_warn_err(struct dr_err *);
+
 /* "NAME: ..." when -v was given at least LEVEL times (0: unless -q). */
 void
 dr_say(unsigned level, const char *, ...) __attribute__((format(printf, 2, 3)));

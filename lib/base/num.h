@@ -49,6 +49,13 @@ char *dr_format_size(uint64_t bytes, char out[DR_SIZE_LEN]);
 /* "1m 02s", for people. */
 char *dr_format_msec(uint64_t ms, char out[DR_SIZE_LEN]);
 
+/* What a noun behind the number N ends in: "", or "s". */
+static inline const char *
+dr_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* Now, in microseconds since 1970, and on a clock that is never set. */
 int64_t dr_now(void);
 int64_t dr_monotonic(void);

@@ -192,9 +192,11 @@ dr_progress_end(void)
 		char size[DR_SIZE_LEN], took[DR_SIZE_LEN];
 		int64_t us = dr_monotonic() - meter.start;
 
-		snprintf(line, sizeof(line), "%s%s%s (%" PRIu64 " bytes) in %s",
-		    meter.what, meter.what[0] != '\0' ? ": " : "",
+		snprintf(line, sizeof(line),
+		    "%s%s%s (%" PRIu64 " byte%s) in %s", meter.what,
+		    meter.what[0] != '\0' ? ": " : "",
 		    dr_format_size(meter.done, size), meter.done,
+		    dr_plural(meter.done),
 		    dr_format_msec((uint64_t)us / 1000, took));
 		dr_say(1, "%s", line);
 	}

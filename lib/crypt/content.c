@@ -73,13 +73,14 @@ dr_content_mac(const struct dr_sign_key *k, const char *line, size_t len,
 struct dr_sink *
 dr_seal_content(struct dr_sink *next, enum dr_cipher cipher,
     const struct dr_recipients *to, const char *signer,
-    const unsigned char mac[DR_CONTENT_MAC], struct dr_err *err)
+    const unsigned char mac[DR_CONTENT_MAC], struct dr_seal_draft **draft,
+    struct dr_err *err)
 {
 	char args[sizeof(STANZA) + DR_KEYID_HEX + B64_32], b64[B64_32];
 
 	sodium_bin2base64(b64, sizeof(b64), mac, DR_CONTENT_MAC, B64);
 	snprintf(args, sizeof(args), "%s %s %s", STANZA, signer, b64);
-	return dr_seal_extra(next, cipher, to, args, err);
+	return dr_seal_extra(next, cipher, to, args, draft, err);
 }
 
 /* 1: this is the stanza; 0: another; -1: it ought to be, and is malformed. */

@@ -29,10 +29,15 @@ int dr_verify_line(const struct dr_verify_keys *, const char *line, size_t len,
 int dr_content_mac(const struct dr_sign_key *, const char *line, size_t len,
     unsigned char mac[DR_CONTENT_MAC], struct dr_err *);
 
-/* As dr_seal_new, with "-> drtools-content SIGNER MAC" in the header. */
+/*
+ * As dr_seal_new, with "-> drtools-content SIGNER MAC" in the header.  *DRAFT
+ * (it, or DRAFT, may be NULL) was made for the same cipher and recipients; it
+ * is used up, whatever comes of it, and set to NULL.
+ */
 struct dr_sink *dr_seal_content(struct dr_sink *next, enum dr_cipher,
     const struct dr_recipients *, const char *signer,
-    const unsigned char mac[DR_CONTENT_MAC], struct dr_err *);
+    const unsigned char mac[DR_CONTENT_MAC], struct dr_seal_draft **draft,
+    struct dr_err *);
 
 /*
  * The stanza in the first bytes of a sealed object (LEN of them, at most a

@@ -70,13 +70,12 @@ int dr_header_open_passphrase(const struct dr_header *, const char *,
     struct dr_filekey *, struct dr_err *);
 
 /*
- * A random file key, and the header that wraps it, appended to OUT.  EXTRA:
- * the arguments of one stanza more, with an empty body, or NULL.
+ * A random file key, and the header that wraps it up to its last stanza,
+ * appended to OUT.
  */
-int
-dr_header_make(enum dr_cipher, const struct dr_recipients *, const char *extra,
+int dr_header_wrap(enum dr_cipher, const struct dr_recipients *,
     struct dr_filekey *, struct dr_buf *out, struct dr_err *);
-/* The same for a passphrase (age only), 2^WORK_FACTOR rounds of scrypt. */
+/* A whole header for a passphrase (age only), 2^WORK_FACTOR rounds of scrypt. */
 int dr_header_make_passphrase(const char *, unsigned work_factor,
     struct dr_filekey *, struct dr_buf *out, struct dr_err *);
 
@@ -94,9 +93,13 @@ int dr_header_end(const struct dr_filekey *, size_t from, struct dr_buf *out,
 int dr_header_check(const struct dr_header *, const struct dr_filekey *,
     struct dr_err *);
 
-/* As dr_seal_new, with one stanza more (dr_header_make). */
+/*
+ * As dr_seal_new, with one stanza more: its arguments, or NULL; its body is
+ * empty.  *DRAFT, or DRAFT, may be NULL; what is there is used up.
+ */
 struct dr_sink *dr_seal_extra(struct dr_sink *next, enum dr_cipher,
-    const struct dr_recipients *, const char *extra, struct dr_err *);
+    const struct dr_recipients *, const char *extra, struct dr_seal_draft **,
+    struct dr_err *);
 
 /* What the chunks are encrypted with. */
 int dr_payload_key(const struct dr_filekey *,

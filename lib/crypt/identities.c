@@ -1,10 +1,8 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "base/msg.h"
 #include "base/num.h"
+#include "base/spawn.h"
 #include "crypt/keys.h"
 #include "crypt/protect.h"
 #include "crypt/secret.h"
@@ -174,62 +173,24 @@ dr_identities_file(struct dr_identities *ids, const char *path,
 	return rc;
 }
 
-/* Start CMD with nothing to read and its output to a pipe: FD. */
-static int
-spawn(const char *cmd, pid_t *pid, int *fd, struct dr_err *err)
-{
-	static const char sh[] = "/bin/sh";
-	char arg0[] = "sh", arg1[] = "-c", *text;
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t all, none;
-	int p[2], rc;
-
-	if ((text = strdup(cmd)) == NULL)
-		return dr_err_sys(err, "cannot run the identity command");
-	if (pipe2(p, O_CLOEXEC) == -1) {
-		free(text);
-		return dr_err_sys(err, "cannot make a pipe");
-	}
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	sigfillset(&all);
-	sigemptyset(&none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	rc = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY,
-	    0);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&files, p[1], 1);
-	if (rc == 0)
-		rc = posix_spawn(pid, sh, &files, &attr,
-		    (char *[]){ arg0, arg1, text, NULL }, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	free(text);
-	close(p[1]);
-	if (rc != 0) {
-		close(p[0]);
-		errno = rc;
-		return dr_err_sys(err, "cannot run the identity command");
-	}
-	*fd = p[0];
-	return 0;
-}
-
 int
 dr_identities_command(struct dr_identities *ids, const char *cmd,
     struct dr_err *err)
 {
 	static const char name[] = "the identity command's output";
+	char sh[] = "/bin/sh", option[] = "-c", *command = strdup(cmd);
+	char *const argv[] = { sh, option, command, NULL };
 	struct dr_secret text = { 0 };
-	int fd = -1, status, rc;
+	int fd = -1, status, rc = -1;
 	pid_t pid;
 
-	if (spawn(cmd, &pid, &fd, err) == -1)
-		return -1;
+	if (command == NULL)
+		dr_err_sys(err, "cannot read it");
+	else
+		rc = dr_spawn(argv, &pid, &fd, err);
+	free(command);
+	if (rc == -1)
+		return dr_err_wrap(err, "the identity command");
 	rc = dr_secret_fd(&text, fd, name, DR_KEY_FILE_MAX, err);
 	close(fd);
 	if (rc == -1)
@@ -240,14 +201,8 @@ dr_identities_command(struct dr_identities *ids, const char *cmd,
 			rc = -1;
 			goto out;
 		}
-	if (rc == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-		rc = WIFEXITED(status)
-		         ? dr_err_set(err, DR_EFAIL,
-		               "the identity command failed with status %d",
-		               WEXITSTATUS(status))
-		         : dr_err_set(err, DR_EFAIL,
-		               "the identity command was killed by signal %d",
-		               WTERMSIG(status));
+	if (rc == 0 && (rc = dr_spawn_ended(sh, status, err)) == -1)
+		dr_err_wrap(err, "the identity command");
 	if (rc == 0)
 		rc = dr_identities_text(ids, text.data, text.len, name, NULL,
 		    err);

@@ -1,5 +1,6 @@
 #include "crypt/seal.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct seal {
 	struct dr_buf header; /* and the nonce; until it is written */
 	uint64_t chunk;
 	unsigned char *part; /* what may turn out to be the last chunk */
-	size_t part_len;
+	size_t part_len, part_most;
 	unsigned char *out;
 	size_t out_len;
 };
@@ -70,6 +71,7 @@ seal_write(struct dr_sink *sink, const void *buf, size_t len,
 		n = DR_CHUNK - s->part_len;
 		if (n > 0)
 			memcpy(s->part + s->part_len, p, n);
+		s->part_most = DR_CHUNK;
 		p += n;
 		len -= n;
 		s->part_len = 0;
@@ -82,6 +84,8 @@ seal_write(struct dr_sink *sink, const void *buf, size_t len,
 	if (len > 0)
 		memcpy(s->part + s->part_len, p, len);
 	s->part_len += len;
+	if (s->part_len > s->part_most)
+		s->part_most = s->part_len;
 	return 0;
 }
 
@@ -105,7 +109,7 @@ seal_free(struct dr_sink *sink)
 	dr_aead_free(s->aead);
 	dr_buf_free(&s->header);
 	if (s->part != NULL)
-		sodium_memzero(s->part, DR_CHUNK);
+		sodium_memzero(s->part, s->part_most);
 	free(s->part);
 	free(s->out);
 	free(s);
@@ -117,15 +121,56 @@ static const struct dr_sink_ops seal_ops = {
 	.free = seal_free,
 };
 
+struct dr_seal_draft {
+	enum dr_cipher cipher;
+	struct dr_filekey key;
+	struct dr_buf header; /* up to its last stanza */
+};
+
+void
+dr_seal_draft_free(struct dr_seal_draft *d)
+{
+	if (d == NULL)
+		return;
+	dr_buf_free(&d->header);
+	sodium_memzero(d, sizeof(*d));
+	free(d);
+}
+
+struct dr_seal_draft *
+dr_seal_draft_new(enum dr_cipher cipher, const struct dr_recipients *to,
+    struct dr_err *err)
+{
+	struct dr_seal_draft *d;
+
+	if (to->n == 0) {
+		dr_err_set(err, DR_EUSAGE, "there is no recipient to seal to");
+		return NULL;
+	}
+	if ((d = calloc(1, sizeof(*d))) == NULL) {
+		dr_err_sys(err, "cannot allocate a sealer");
+		return NULL;
+	}
+	d->cipher = cipher;
+	d->header.max = DR_HEADER_MAX;
+	if (dr_header_wrap(cipher, to, &d->key, &d->header, err) == 0)
+		return d;
+	dr_seal_draft_free(d);
+	return NULL;
+}
+
 struct dr_sink *
 dr_seal_extra(struct dr_sink *next, enum dr_cipher cipher,
-    const struct dr_recipients *to, const char *extra, struct dr_err *err)
+    const struct dr_recipients *to, const char *extra,
+    struct dr_seal_draft **draft, struct dr_err *err)
 {
 	unsigned char nonce[DR_SEAL_NONCE], key[DR_AEAD_KEY];
-	struct dr_filekey fk;
+	struct dr_seal_draft *d = draft == NULL ? NULL : *draft;
 	struct dr_sink *made = NULL;
 	struct seal *s;
 
+	if (draft != NULL)
+		*draft = NULL;
 	if ((s = calloc(1, sizeof(*s))) == NULL ||
 	    (s->part = malloc(DR_CHUNK)) == NULL ||
 	    (s->out = malloc((size_t)BATCH * DR_SEALED)) == NULL) {
@@ -133,22 +178,24 @@ dr_seal_extra(struct dr_sink *next, enum dr_cipher cipher,
 		goto out;
 	}
 	s->sink.ops = &seal_ops;
-	s->header.max = DR_HEADER_MAX;
-	if (to->n == 0) {
-		dr_err_set(err, DR_EUSAGE, "there is no recipient to seal to");
+	if (d == NULL && (d = dr_seal_draft_new(cipher, to, err)) == NULL)
 		goto out;
-	}
+	assert(d->cipher == cipher);
 	randombytes_buf(nonce, sizeof(nonce));
-	if (dr_header_make(cipher, to, extra, &fk, &s->header, err) == -1 ||
-	    dr_buf_add(&s->header, nonce, sizeof(nonce), err) == -1 ||
-	    dr_payload_key(&fk, nonce, key, err) == -1 ||
+	if ((extra != NULL &&
+	        dr_header_stanza(&d->header, extra, nonce, 0, err) == -1) ||
+	    dr_header_end(&d->key, 0, &d->header, err) == -1 ||
+	    dr_buf_add(&d->header, nonce, sizeof(nonce), err) == -1 ||
+	    dr_payload_key(&d->key, nonce, key, err) == -1 ||
 	    (s->aead = dr_aead_new(cipher, key, true, err)) == NULL)
 		goto out;
+	s->header = d->header;
+	memset(&d->header, 0, sizeof(d->header));
 	s->sink.next = next;
 	made = &s->sink;
 
 out:
-	sodium_memzero(&fk, sizeof(fk));
+	dr_seal_draft_free(d);
 	sodium_memzero(key, sizeof(key));
 	if (made == NULL && s != NULL)
 		seal_free(&s->sink);
@@ -159,5 +206,5 @@ struct dr_sink *
 dr_seal_new(struct dr_sink *next, enum dr_cipher cipher,
     const struct dr_recipients *to, struct dr_err *err)
 {
-	return dr_seal_extra(next, cipher, to, NULL, err);
+	return dr_seal_extra(next, cipher, to, NULL, NULL, err);
 }

@@ -49,6 +49,15 @@ struct dr_sink *dr_seal_new(struct dr_sink *next, enum dr_cipher,
     const struct dr_recipients *, struct dr_err *);
 
 /*
+ * The slow part of sealing, before there is anything to seal: a file key,
+ * wrapped for each recipient.  It serves for one seal.
+ */
+struct dr_seal_draft;
+struct dr_seal_draft *dr_seal_draft_new(enum dr_cipher,
+    const struct dr_recipients *, struct dr_err *);
+void dr_seal_draft_free(struct dr_seal_draft *);
+
+/*
  * Decoder: each chunk authenticated before a byte of it leaves; the final
  * chunk demanded and then the end of NEXT.  Borrows the identities until the
  * header has been read.  Wrong key: DR_EDATA, "no identity matches ...".

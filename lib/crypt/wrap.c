@@ -188,13 +188,11 @@ dr_header_open_passphrase(const struct dr_header *h, const char *pass,
 }
 
 int
-dr_header_make(enum dr_cipher cipher, const struct dr_recipients *r,
-    const char *extra, struct dr_filekey *fk, struct dr_buf *out,
-    struct dr_err *err)
+dr_header_wrap(enum dr_cipher cipher, const struct dr_recipients *r,
+    struct dr_filekey *fk, struct dr_buf *out, struct dr_err *err)
 {
 	unsigned char once[32], share[32], key[32], body[32 + DR_TAG];
 	char args[sizeof("X25519 ") + B64_32], *b64 = args + 7;
-	size_t from = out->len;
 	int rc = -1;
 
 	if (dr_header_begin(cipher, fk, out, err) == -1)
@@ -213,9 +211,7 @@ dr_header_make(enum dr_cipher cipher, const struct dr_recipients *r,
 		        -1)
 			goto out;
 	}
-	if (extra != NULL && dr_header_stanza(out, extra, key, 0, err) == -1)
-		goto out;
-	rc = dr_header_end(fk, from, out, err);
+	rc = 0;
 
 out:
 	sodium_memzero(once, sizeof(once));

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "flow/check_int.h"
-#include "flow/mirror_report.h"
+#include "flow/stores.h"
 
 #define LOCK_SECONDS 60
 
@@ -19,9 +19,8 @@ static void
 set(struct dr_tried *t, enum dr_answer answer, const struct dr_err *why)
 {
 	t->answer = answer;
-	t->why[0] = '\0';
-	if (why != NULL)
-		snprintf(t->why, sizeof(t->why), "%s", why->msg);
+	snprintf(t->why, sizeof(t->why), "%s", why != NULL ? why->msg : "");
+	snprintf(t->hint, sizeof(t->hint), "%s", why != NULL ? why->hint : "");
 }
 
 /* Where the store itself is out of reach, nothing is learned. */
@@ -245,7 +244,7 @@ try_lock(struct dr_probe *p, struct dr_err *err)
 			set(&p->lock, DR_ANSWER_NO, &why);
 		}
 	}
-	if (why.cause == DR_ESTOP) {
+	if (fatal(&why)) {
 		*err = why;
 		rc = -1;
 	}
@@ -256,6 +255,71 @@ out:
 	return rc;
 }
 
+/* --- what the probe lies in --------------------------------------------------- */
+
+struct part {
+	const char *at;
+	size_t len;
+	bool there;
+};
+
+static int
+is_part(void *arg, const char *name, struct dr_err *err)
+{
+	struct part *part = arg;
+
+	(void)err;
+	part->there |=
+	    strlen(name) == part->len && memcmp(name, part->at, part->len) == 0;
+	return 0;
+}
+
+/* How much of its directory is there?  What is not known counts as there. */
+static void
+look_around(struct dr_probe *p)
+{
+	struct dr_err ignored = { 0 };
+	char *slash, *up;
+
+	p->way = strlen(p->name);
+	if (!dr_store_has_dirs(p->store) ||
+	    (up = dr_fmt(&ignored, "%s", p->name)) == NULL)
+		return;
+	for (size_t len = 0; (slash = strchr(p->name + len, '/')) != NULL;) {
+		struct part part = { p->name + len,
+			(size_t)(slash - p->name) - len, false };
+
+		memcpy(up, p->name, len);
+		up[len] = '\0';
+		if (dr_store_dirs(p->store, up, is_part, &part, &ignored) == -1)
+			break;
+		if (!part.there) {
+			p->way = len;
+			break;
+		}
+		len += part.len + 1;
+	}
+	free(up);
+}
+
+/* Remove what was made for it, unless somebody else uses it now. */
+static void
+clear_away(struct dr_probe *p)
+{
+	struct dr_err ignored = { 0 };
+	char *dir = dr_fmt(&ignored, "%s", p->name), *slash;
+
+	while (dir != NULL && (slash = strrchr(dir, '/')) != NULL &&
+	       (size_t)(slash - dir) > p->way) {
+		*slash = '\0';
+		if (dr_store_rmdir(p->store, dir, &ignored) != 1)
+			break;
+	}
+	free(dir);
+}
+
+/* --- all of it ---------------------------------------------------------------- */
+
 static int
 try_all(struct dr_probe *p, struct dr_err *err)
 {
@@ -263,8 +327,10 @@ try_all(struct dr_probe *p, struct dr_err *err)
 	char *found = NULL;
 	int rc = -1;
 
-	if (name_probe(p, "probe", &p->name, err) == -1 ||
-	    try_create(p, err) == -1)
+	if (name_probe(p, "probe", &p->name, err) == -1)
+		return -1;
+	look_around(p);
+	if (try_create(p, err) == -1)
 		return -1;
 	if (p->create.answer == DR_ANSWER_YES &&
 	    (try_overwrite(p, false, &p->overwrite, err) == -1 ||
@@ -282,6 +348,8 @@ try_all(struct dr_probe *p, struct dr_err *err)
 		(void)dr_store_versions(p->store, p->name, count,
 		    &p->versions_left, &ignored);
 	}
+	if (p->del.answer == DR_ANSWER_YES || p->create.answer == DR_ANSWER_NO)
+		clear_away(p);
 	rc = 0;
 
 out:
@@ -290,6 +358,19 @@ out:
 }
 
 /* --- all stores --------------------------------------------------------------- */
+
+/*
+ * Of several stores: what trying again will not mend, such as a needed right
+ * that is missing; then that not all is known; then a promise not kept.
+ */
+static int
+weight(enum dr_cause cause)
+{
+	return cause == DR_EFAIL    ? 3
+	       : cause == DR_ERETRY ? 2
+	       : cause == DR_OK     ? 0
+	                            : 1;
+}
 
 static int
 one_store(const struct dr_check_opts *o, const char *url, struct dr_sink *out,
@@ -318,9 +399,8 @@ one_store(const struct dr_check_opts *o, const char *url, struct dr_sink *out,
 	}
 	p.failed = why;
 	cause = dr_check_judge(&p);
-	/* A needed right that is missing is worse than a lock that is. */
-	if (*worst == DR_OK || cause == DR_EFAIL)
-		*worst = cause == DR_OK ? *worst : cause;
+	if (weight(cause) > weight(*worst))
+		*worst = cause;
 	rc = dr_check_describe(&p, cause, &text, err);
 	if (rc == 0)
 		rc = dr_sink_write(out, text.data, text.len, err);
@@ -335,7 +415,7 @@ out:
 int
 dr_check(const struct dr_check_opts *o, struct dr_sink *out, struct dr_err *err)
 {
-	const struct dr_store_opts from = dr_mirror_from(o->how);
+	const struct dr_store_opts from = dr_stores_reading(o->how);
 	struct dr_check_opts source = *o;
 	enum dr_cause worst = DR_OK;
 
@@ -356,5 +436,6 @@ dr_check(const struct dr_check_opts *o, struct dr_sink *out, struct dr_err *err)
 		return 0;
 	return dr_err_set(err, worst,
 	    worst == DR_EPARTIAL ? "not all that was asked of the stores holds"
+	    : worst == DR_ERETRY ? "a store cannot be reached now"
 	                         : "a store cannot be used so");
 }

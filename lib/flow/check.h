@@ -4,7 +4,7 @@
  *
  * The probe is <set>/snap/probe-TIME-RANDOM (a WAL host's lies under wal/,
  * others' right under the set) of a few bytes.  It is removed again where
- * that is allowed.
+ * that is allowed, with the directories that were made for it.
  */
 #ifndef DR_FLOW_CHECK_H
 #define DR_FLOW_CHECK_H
@@ -39,8 +39,8 @@ struct dr_check_opts {
  * A report of every store into OUT, as it is found.  0: all rights that the
  * role needs are there, create-only is honoured, and a lock asked for holds.
  * -1: DR_EFAIL: one that is needed is missing, or a store cannot be used at
- * all; DR_EPARTIAL: objects can be overwritten in spite of a condition, or a
- * lock did not hold.  A right that the role should rather not have is a
+ * all; else DR_ERETRY: one is away; else DR_EPARTIAL: objects can be
+ * overwritten in spite of a condition, or a lock did not hold.  A right that the role should rather not have is a
  * remark.
  */
 int

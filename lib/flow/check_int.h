@@ -18,6 +18,7 @@ enum dr_answer {
 struct dr_tried {
 	enum dr_answer answer;
 	char why[768]; /* what the store said, or "" */
+	char hint[320];
 };
 
 struct dr_probe {
@@ -25,6 +26,7 @@ struct dr_probe {
 	const char *url;
 	struct dr_store *store;
 	char *name;
+	size_t way;           /* so much of its directory was there before */
 	struct dr_err failed; /* the store could not be tried to the end */
 	struct dr_tried create, create_only, overwrite, overwrite_parts, read,
 	    list, del, lock;
@@ -32,7 +34,7 @@ struct dr_probe {
 	size_t versions_left; /* after it was deleted */
 };
 
-/* DR_OK, DR_EFAIL or DR_EPARTIAL, as dr_check says. */
+/* DR_OK, DR_EFAIL, DR_ERETRY or DR_EPARTIAL, as dr_check says. */
 enum dr_cause dr_check_judge(const struct dr_probe *);
 
 int dr_check_describe(const struct dr_probe *, enum dr_cause,

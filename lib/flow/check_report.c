@@ -28,7 +28,7 @@ dr_check_judge(const struct dr_probe *p)
 	const struct role *r = &roles[p->o->role];
 
 	if (p->failed.cause != DR_OK)
-		return DR_EFAIL;
+		return p->failed.cause == DR_ERETRY ? DR_ERETRY : DR_EFAIL;
 	if ((r->create && !yes(&p->create)) || (r->list && !yes(&p->list)) ||
 	    (r->read && p->read.answer == DR_ANSWER_NO) ||
 	    (r->del && p->del.answer == DR_ANSWER_NO))
@@ -128,6 +128,23 @@ lines(const struct dr_probe *p, struct line l[LINES])
 	return n;
 }
 
+/* What to try, where the host cannot do what it needs to. */
+static const char *
+hint(const struct dr_probe *p)
+{
+	const struct role *r = &roles[p->o->role];
+
+	if (p->failed.cause != DR_OK)
+		return p->failed.hint;
+	if (r->create && !yes(&p->create))
+		return p->create.hint;
+	if (r->list && !yes(&p->list))
+		return p->list.hint;
+	if (r->read && p->read.answer == DR_ANSWER_NO)
+		return p->read.hint;
+	return r->del && p->del.answer == DR_ANSWER_NO ? p->del.hint : "";
+}
+
 static const char *const words[] = { "not tried", "no", "yes", "unknown" };
 
 static int
@@ -157,11 +174,21 @@ describe_json(const struct dr_probe *p, enum dr_cause cause, struct dr_buf *out,
 		dr_json_str(&j, "protection", protection(p));
 	else
 		dr_json_str(&j, "error", p->failed.msg);
+	if (*hint(p) != '\0')
+		dr_json_str(&j, "hint", hint(p));
 	dr_json_int(&j, "status", (int)cause);
 	dr_json_close(&j, '}');
 	if (dr_json_end(&j, err) == -1)
 		return -1;
 	return dr_buf_str(out, "\n", err);
+}
+
+static int
+describe_hint(const struct dr_probe *p, struct dr_buf *out, struct dr_err *err)
+{
+	if (*hint(p) == '\0')
+		return 0;
+	return dr_buf_fmt(out, err, "  %-16s %s\n", "hint", hint(p));
 }
 
 static int
@@ -173,9 +200,12 @@ describe_text(const struct dr_probe *p, struct dr_buf *out, struct dr_err *err)
 	if (dr_buf_fmt(out, err, "%s (as a %s host)\n", dr_store_url(p->store),
 	        roles[p->o->role].name) == -1)
 		return -1;
-	if (p->failed.cause != DR_OK)
-		return dr_buf_fmt(out, err, "  %-16s %s\n", "error",
-		    p->failed.msg);
+	if (p->failed.cause != DR_OK) {
+		if (dr_buf_fmt(out, err, "  %-16s %s\n", "error",
+		        p->failed.msg) == -1)
+			return -1;
+		return describe_hint(p, out, err);
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct dr_tried *t = l[i].t;
 
@@ -194,8 +224,10 @@ describe_text(const struct dr_probe *p, struct dr_buf *out, struct dr_err *err)
 	    dr_buf_fmt(out, err, "  %-16s \"%s\" stays behind\n", "probe",
 	        p->name) == -1)
 		return -1;
-	return dr_buf_fmt(out, err, "  %-16s %s\n", "protection",
-	    protection(p));
+	if (dr_buf_fmt(out, err, "  %-16s %s\n", "protection", protection(p)) ==
+	    -1)
+		return -1;
+	return describe_hint(p, out, err);
 }
 
 int

@@ -11,6 +11,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/catalogue.h"
+#include "flow/fanout.h"
 #include "flow/publish.h"
 #include "flow/push.h"
 #include "flow/setconf.h"
@@ -23,7 +24,6 @@
  */
 #define BODY_AGE_MAX ((int64_t)7 * 86400 * 1000000 / 2)
 #define LIST_MAX     16
-#define GRACE_MS     30000 /* for the stores beyond those required */
 #define FILE_MAX     (DR_MANIFEST_LINE_MAX + 1)
 
 struct commit {
@@ -51,7 +51,7 @@ publish(struct commit *c, struct dr_pending *p, struct dr_publish *v,
 	if (name == NULL)
 		return -1;
 	f.name = name;
-	rc = dr_publish(&f, v, n, require, GRACE_MS, err);
+	rc = dr_publish(&f, v, n, require, dr_fan_grace(c->o), err);
 	free(name);
 	for (size_t i = 0; i < n; i++) {
 		ps[i]->done = v[i].result == DR_PUB_DONE;
@@ -161,6 +161,7 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 		return -1;
 	for (size_t i = 0; i < p->n; i++) {
 		struct dr_pending_store *ps = &p->store[i];
+		const struct dr_target *t = target_of(c->r, ps->url);
 		struct dr_err why = { 0 };
 
 		if (ps->done || ps->lost)
@@ -172,6 +173,9 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 			ps->lost = true;
 			continue;
 		}
+		/* One that fell out is not waited for again. */
+		if (t != NULL && t->err.cause != DR_OK)
+			continue;
 		v[n].store = open_again(c, ps->url, &opened[i], &why);
 		v[n].doubt = ps->doubt;
 		if (v[n].store == NULL)
@@ -179,6 +183,7 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 		else
 			to[n++] = ps;
 	}
+	dr_fan_hurry_these(c->o, c->r, v, n);
 	if (publish(c, p, v, to, n, 0, err) == -1)
 		goto out;
 	for (size_t i = 0; i < n; i++)
@@ -370,6 +375,7 @@ publish_new(struct commit *c, struct dr_pending *p, struct dr_err *err)
 		at[n] = t;
 		v[n].store = t->store;
 		v[n++].doubt = 0;
+		dr_store_hurry(t->store, 0); /* the grace rules here */
 	}
 	rc = publish(c, p, v, to, n, c->o->require, err);
 	for (size_t i = 0; i < n; i++) {
@@ -437,7 +443,7 @@ was_named(struct dr_push_report *r, const char *object)
  */
 static int
 look(const struct dr_push_opts *o, const struct dr_verify_keys *keys,
-    struct dr_push_report *r, struct dr_target *t)
+    struct dr_push_report *r, struct dr_target *t, struct dr_err *why)
 {
 	struct dr_err ignored = { 0 };
 	char *name, *sig = NULL, *text = NULL, *signame = NULL;
@@ -449,8 +455,8 @@ look(const struct dr_push_opts *o, const struct dr_verify_keys *keys,
 
 	if ((name = dr_snap_name(o->set, r->id, ".json", &ignored)) == NULL ||
 	    (signame = dr_fmt(&ignored, "%s.minisig", name)) == NULL ||
-	    dr_store_get_small(t->store, name, FILE_MAX, &text, &len,
-	        &ignored) != 1 ||
+	    dr_store_get_small(t->store, name, FILE_MAX, &text, &len, why) !=
+	        1 ||
 	    dr_store_get_small(t->store, signame, 4096, &sig, &sig_len,
 	        &ignored) != 1 ||
 	    dr_verify(keys, text, len, sig, sig_len, name, signer, &ignored) ==
@@ -507,6 +513,7 @@ dr_commit_known(const struct dr_push_opts *o, const struct dr_sign_key *key,
 	for (i = 0; i < r->n; i++) {
 		struct dr_target *t = &r->target[i];
 		struct dr_pending_store *ps = NULL;
+		struct dr_err why = { 0 };
 
 		if (t->store == NULL)
 			continue;
@@ -519,12 +526,14 @@ dr_commit_known(const struct dr_push_opts *o, const struct dr_sign_key *key,
 		/* One that fell out is not waited for again. */
 		if (!ask || t->err.cause != DR_OK)
 			continue;
-		if ((seen = look(o, keys, r, t)) == -1) {
+		if ((seen = look(o, keys, r, t, &why)) == -1) {
 			another(r, err);
 			goto out;
 		}
 		if (seen == 1)
 			t->done = known = true;
+		else if (why.cause == DR_ERETRY)
+			dr_fan_drop(o, r, t, &why);
 	}
 	rc = known ? 1 : 0;
 	for (i = 0; known && i < r->n; i++) {

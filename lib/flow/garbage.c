@@ -434,12 +434,12 @@ dr_garbage(const struct dr_garbage_opts *o,
 	}
 	if (sum->stores_failed > 0)
 		return dr_err_set(err, DR_EPARTIAL,
-		    "%zu of %zu stores could not be looked through",
-		    sum->stores_failed, o->nstores);
+		    "%zu of %zu store%s could not be looked through",
+		    sum->stores_failed, o->nstores, dr_plural(o->nstores));
 	if (sum->failed > 0)
 		return dr_err_set(err, DR_EPARTIAL,
-		    "%llu objects could not be deleted",
-		    (unsigned long long)sum->failed);
+		    "%llu object%s could not be deleted",
+		    (unsigned long long)sum->failed, dr_plural(sum->failed));
 	if (incomplete)
 		return dr_err_set(err, DR_EPARTIAL,
 		    "not everything could be judged");

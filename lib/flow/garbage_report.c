@@ -115,6 +115,6 @@ dr_garbage_metrics(const struct dr_garbage_opts *o,
 {
 	struct dr_err err = { 0 };
 
-	if (write_metrics(o, sum, failed, &err) == -1)
-		dr_warn("%s", err.msg);
+	(void)write_metrics(o, sum, failed, &err);
+	dr_warn_err(&err);
 }

@@ -460,10 +460,11 @@ dr_list(const struct dr_list_opts *o, struct dr_sink *out, struct dr_err *err)
 		goto out;
 	if (l.bad > 0)
 		dr_err_set(err, DR_EDATA,
-		    "%zu of %zu backups cannot be trusted", l.bad, l.total);
+		    "%zu of %zu backup%s cannot be trusted", l.bad, l.total,
+		    dr_plural(l.total));
 	else if (l.unread > 0)
-		dr_err_set(err, DR_EFAIL, "%zu of %zu backups cannot be read",
-		    l.unread, l.total);
+		dr_err_set(err, DR_EFAIL, "%zu of %zu backup%s cannot be read",
+		    l.unread, l.total, dr_plural(l.total));
 	else if (failed > 0) {
 		*err = first;
 		if (failed < o->nstores)

@@ -208,7 +208,7 @@ copy_big(struct dr_store *dst, struct dr_blob *blob, const struct dr_copy *c,
 	}
 	errno = 0;
 	if ((rc = dr_sink_finish(to, &why)) == -1) {
-		if (errno == EEXIST)
+		if (errno == EEXIST || errno == EALREADY)
 			rc = same(dst, c, sha256, err);
 		else
 			*err = why;

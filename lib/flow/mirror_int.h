@@ -64,6 +64,10 @@ struct dr_present {
 };
 int dr_present_read(struct dr_store *, const char *prefix, struct dr_present *,
     struct dr_err *);
+/* One more, and, after the last, so that they can be found. */
+int dr_present_add(struct dr_present *, const char *name, uint64_t size,
+    struct dr_err *);
+void dr_present_sort(struct dr_present *);
 /* Is it there with that size? */
 bool dr_present_has(const struct dr_present *, const char *name, uint64_t size);
 /* The same of a manifest or marker (".json"), whatever its size. */

@@ -73,14 +73,28 @@ by_bytes(const void *a, const void *b)
 }
 
 int
+dr_present_add(struct dr_present *p, const char *name, uint64_t size,
+    struct dr_err *err)
+{
+	return grow(p, err) == -1 ? -1
+	                          : fingerprint(name, size, p->v[p->n++], err);
+}
+
+void
+dr_present_sort(struct dr_present *p)
+{
+	if (p->n > 1)
+		qsort(p->v, p->n, sizeof(*p->v), by_bytes);
+}
+
+int
 dr_present_read(struct dr_store *store, const char *prefix,
     struct dr_present *p, struct dr_err *err)
 {
 	memset(p, 0, sizeof(*p));
 	if (dr_store_list(store, prefix, NULL, present_add, p, err) == -1)
 		return -1;
-	if (p->n > 1)
-		qsort(p->v, p->n, sizeof(*p->v), by_bytes);
+	dr_present_sort(p);
 	return 0;
 }
 

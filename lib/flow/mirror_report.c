@@ -10,16 +10,6 @@
 
 #define P "drtools_mirror_"
 
-struct dr_store_opts
-dr_mirror_from(const struct dr_store_opts *how)
-{
-	struct dr_store_opts from = *how;
-
-	from.lock = (struct dr_lock){ .mode = DR_LOCK_NONE };
-	from.storage_class = from.sse = NULL;
-	return from;
-}
-
 int
 dr_mirror_json(const struct dr_mirror_opts *o, const struct dr_mirror_sum *s,
     struct dr_buf *out, struct dr_err *err)
@@ -104,9 +94,8 @@ dr_mirror_tell(const struct dr_mirror_opts *o, const struct dr_mirror_sum *s)
 		(void)dr_audit("mirror", what.data,
 		    s->failed + s->damaged == 0 ? "ok" : "not all was copied",
 		    &err);
-	if (err.cause == DR_OK)
-		(void)measure(s, &err);
-	if (err.cause != DR_OK)
-		dr_warn("%s", err.msg);
+	dr_warn_err(&err);
+	(void)measure(s, &err);
+	dr_warn_err(&err);
 	dr_buf_free(&what);
 }

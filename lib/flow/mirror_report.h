@@ -16,7 +16,4 @@ int dr_mirror_json(const struct dr_mirror_opts *, const struct dr_mirror_sum *,
 void
 dr_mirror_tell(const struct dr_mirror_opts *, const struct dr_mirror_sum *);
 
-/* How the source is opened, where the target is opened by HOW. */
-struct dr_store_opts dr_mirror_from(const struct dr_store_opts *how);
-
 #endif /* !DR_FLOW_MIRROR_REPORT_H */

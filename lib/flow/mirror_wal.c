@@ -11,6 +11,7 @@
 #include "base/tty.h"
 #include "flow/catalogue.h"
 #include "flow/mirror_int.h"
+#include "flow/through.h"
 #include "flow/walcat.h"
 #include "flow/walobj.h"
 #include "manifest/ledger.h"
@@ -18,6 +19,7 @@
 #define BATCH  256   /* what is handed to the processes at a time */
 #define WINDOW 65536 /* how many names that are lacking are kept */
 #define SEG    24    /* the segment's name, in an object's */
+#define VAIN   8     /* not found beneath: no versions, or expired */
 
 /* One folder: a timeline's. */
 struct folder {
@@ -28,6 +30,8 @@ struct folder {
 	char *last;          /* looked at */
 	bool full;           /* there are more than a window's */
 	struct ledgers *ledgers;
+	struct dr_present here; /* what the source lists, of any size */
+	char first[SEG + 1];    /* the first segment of that */
 };
 
 /* Ledgers of a system id, over all timelines. */
@@ -130,6 +134,10 @@ on_object(void *arg, const struct dr_object *obj, struct dr_err *err)
 		    obj->name);
 		return 0;
 	}
+	if (dr_present_add(&f->here, obj->name, UINT64_MAX, err) == -1)
+		return -1;
+	if (f->first[0] == '\0' && strstr(base, ".history.") == NULL)
+		(void)snprintf(f->first, sizeof(f->first), "%s", base);
 	if (dr_present_has(&f->there, obj->name, obj->size))
 		return 0;
 	return dr_wants_add(&f->wal, base, obj->size, err);
@@ -330,6 +338,124 @@ one_window(struct folder *f, struct batch *b, struct dr_err *err)
 	return 0;
 }
 
+/* --- what a deletion hides --------------------------------------------------------- */
+
+/*
+ * Is the object BASE of SIZE bytes, which a ledger names, to be looked for
+ * beneath a deletion?  Not what came before all that is listed, as it has
+ * expired; nor an increment of a segment that is there.
+ */
+static int
+hides(const struct folder *f, const char *base, uint64_t size,
+    struct dr_err *err)
+{
+	char *name = dr_fmt(err, "%s%s", f->prefix, base), *whole = NULL;
+	enum dr_cipher cipher;
+	struct dr_wal_id id;
+	int rc = -1;
+
+	if (name == NULL)
+		return -1;
+	rc = 0;
+	if (strcmp(base, f->first) < 0 ||
+	    dr_present_has(&f->here, name, UINT64_MAX) ||
+	    dr_present_has(&f->there, name, size) ||
+	    dr_wal_object_parse(f->m->sum.set, name, &id, &cipher) != 1)
+		goto out;
+	if (id.increment) {
+		id.increment = false;
+		id.from = id.to = 0;
+		if ((whole = dr_wal_object_name(&id, cipher, err)) == NULL) {
+			rc = -1;
+			goto out;
+		}
+		if (dr_present_has(&f->here, whole, UINT64_MAX))
+			goto out;
+	}
+	rc = dr_through_exists(f->m->src, name, size, err);
+	if (rc == 0)
+		rc = 2;
+
+out:
+	free(whole);
+	free(name);
+	return rc;
+}
+
+/* What the ledger ONE names and its deletion hides is wanted. */
+static int
+want_hidden(struct folder *f, const struct one *one, unsigned *vain,
+    struct dr_err *err)
+{
+	struct dr_err why = { 0 };
+	struct dr_ledger l = { .n = 0 };
+	char *text = NULL, *sig = NULL;
+	size_t len, sig_len;
+	int rc = dr_mirror_read(f->m, one->name, DR_LEDGER_MAX, &text, &len,
+	    &sig, &sig_len, &why);
+
+	if (rc != 1 || dr_ledger_parse(text, len, one->name, &l, &why) == -1) {
+		/* It is told of when its turn to be copied comes. */
+		rc = 0;
+		goto out;
+	}
+	for (size_t i = 0; i < l.objects && *vain < VAIN; i++) {
+		struct dr_want *w;
+
+		if (l.object[i].size > UINT32_MAX)
+			continue;
+		rc = hides(f, l.object[i].name, l.object[i].size, err);
+		if (rc == -1)
+			goto wipe;
+		if (rc == 2)
+			++*vain;
+		if (rc != 1)
+			continue;
+		*vain = 0;
+		rc = dr_wants_add(&f->wal, l.object[i].name, l.object[i].size,
+		    err);
+		if (rc == -1)
+			goto wipe;
+		w = &f->wal.v[f->wal.n - 1];
+		w->signed_for =
+		    dr_unhex(l.object[i].sha256, DR_SHA256_LEN, w->sha256);
+		w->signed_size = (uint32_t)l.object[i].size;
+	}
+	rc = 0;
+
+wipe:
+	dr_ledger_wipe(&l);
+out:
+	free(text);
+	free(sig);
+	return rc;
+}
+
+/*
+ * A ledger that the target lacks may name what is no longer listed, as it was
+ * deleted where versions are kept; whoever reads the source finds that.
+ */
+static int
+copy_hidden(struct folder *f, struct batch *b, struct dr_err *err)
+{
+	unsigned vain = 0;
+
+	dr_present_sort(&f->here);
+	for (size_t i = 0; i < f->ledgers->n && vain < VAIN; i++) {
+		const struct one *l = &f->ledgers->v[i];
+
+		if (!l->lacking ||
+		    strncmp(l->name, f->prefix, strlen(f->prefix)) != 0)
+			continue;
+		if (want_hidden(f, l, &vain, err) == -1 ||
+		    copy_some(f, b, true, err) == -1 ||
+		    copy_some(f, b, false, err) == -1)
+			return -1;
+		dr_wants_wipe(&f->wal);
+	}
+	return 0;
+}
+
 /*
  * Ledgers are listed before what they name: so what a ledger of ours names has
  * been there, and is listed, too.
@@ -355,9 +481,12 @@ one_folder(struct dr_mirror *m, struct ledgers *l, uint64_t system_id,
 	do
 		rc = one_window(&f, b, err);
 	while (rc == 0 && f.full);
+	if (rc == 0)
+		rc = copy_hidden(&f, b, err);
 
 out:
 	dr_present_wipe(&f.there);
+	dr_present_wipe(&f.here);
 	dr_wants_wipe(&f.wal);
 	free(f.last);
 	free(f.prefix);

@@ -219,9 +219,9 @@ dr_pack_stream(struct dr_input *in, struct dr_output *out,
 	dr_progress_end();
 	if (rc == -1)
 		goto out;
-	dr_say(1, "%llu bytes in %llu frames, %llu bytes packed",
+	dr_say(1, "%llu bytes in %llu frame%s, %llu bytes packed",
 	    (unsigned long long)facts.raw_size,
-	    (unsigned long long)facts.frames,
+	    (unsigned long long)facts.frames, dr_plural(facts.frames),
 	    (unsigned long long)facts.packed_size);
 	rc = finish_pack(in, out, p, &facts, t.members, err);
 

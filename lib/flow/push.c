@@ -1,5 +1,6 @@
 #include "flow/push.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,14 @@
 #include "base/num.h"
 #include "base/tty.h"
 #include "crypt/seal.h"
+#include "flow/fanout.h"
 #include "flow/setconf.h"
 #include "http/http.h"
 #include "manifest/manifest.h"
 #include "stream/sink.h"
 #include "stream/source.h"
 
-#define BLOCK (1U << 20)
+#define BLOCK (256U << 10)
 #define SNIFF 64U
 
 struct push {
@@ -29,19 +31,6 @@ struct push {
 	int64_t began; /* to write */
 	double sent;
 };
-
-/* A store fell out; the others go on. */
-static void
-drop(struct push *p, struct dr_target *t, const struct dr_err *why)
-{
-	dr_sink_free(t->sink);
-	t->sink = NULL;
-	t->body = false;
-	t->err = *why;
-	if (p->r->n > 1)
-		dr_warn("going on without store \"%s\": %s",
-		    t->store != NULL ? dr_store_url(t->store) : "?", why->msg);
-}
 
 /* The first failure of any store becomes that of all. */
 static int
@@ -70,8 +59,8 @@ open_stores(struct push *p, struct dr_err *err)
 		    DR_PUSH_STORES);
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
-		    "%zu of %zu stores cannot be required", o->require,
-		    o->nstores);
+		    "%zu of %zu store%s cannot be required", o->require,
+		    o->nstores, dr_plural(o->nstores));
 	for (i = 0; i < o->nstores; i++) {
 		struct dr_target *t = &r->target[i];
 
@@ -87,6 +76,7 @@ open_stores(struct push *p, struct dr_err *err)
 				    o->stores[i]);
 		store[i] = t->store;
 	}
+	dr_fan_hurry(o, r);
 	return dr_regions_check(o->set, store, r->n, err);
 }
 
@@ -157,7 +147,7 @@ begin(struct push *p, struct dr_err *err)
 
 		t->sink = dr_store_put(t->store, r->object, &why);
 		if (t->sink == NULL)
-			drop(p, t, &why);
+			dr_fan_drop(p->o, p->r, t, &why);
 		else
 			alive++;
 	}
@@ -185,20 +175,18 @@ pace(struct push *p, size_t bytes, struct dr_err *err)
 }
 
 static int
-write_all(struct push *p, size_t len, struct dr_err *err)
+write_some(struct push *p, const char *buf, size_t len, struct dr_err *err)
 {
 	struct dr_push_report *r = p->r;
 	size_t i, alive = 0;
 
-	if (dr_sha256_add(p->sha, p->buf, len, err) == -1)
-		return -1;
 	for (i = 0; i < r->n; i++) {
 		struct dr_target *t = &r->target[i];
 		struct dr_err why = { 0 };
 
 		if (t->sink == NULL)
 			continue;
-		if (dr_sink_write(t->sink, p->buf, len, &why) == 0) {
+		if (dr_sink_write(t->sink, buf, len, &why) == 0) {
 			alive++;
 			continue;
 		}
@@ -206,11 +194,26 @@ write_all(struct push *p, size_t len, struct dr_err *err)
 			*err = why;
 			return -1;
 		}
-		drop(p, t, &why);
+		dr_fan_drop(p->o, p->r, t, &why);
 	}
 	r->size += len;
 	dr_progress(r->size);
 	return alive > 0 ? pace(p, alive * len, err) : none_left(p, err);
+}
+
+static int
+write_all(struct push *p, size_t len, struct dr_err *err)
+{
+	ssize_t n;
+
+	if (dr_sha256_add(p->sha, p->buf, len, err) == -1)
+		return -1;
+	for (size_t at = 0; at < len; at += (size_t)n) {
+		n = dr_fan_room(p->o, p->r, len - at, err);
+		if (n == -1 || write_some(p, p->buf + at, (size_t)n, err) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 /* The body from the input into all stores, up to its proved end. */
@@ -281,21 +284,21 @@ static int
 finish_bodies(struct push *p, struct dr_err *err)
 {
 	struct dr_push_report *r = p->r;
+	struct dr_target *t;
 	size_t i, alive = 0;
 
 	for (i = 0; i < r->n; i++)
 		if (r->target[i].sink != NULL)
 			dr_sink_ending(r->target[i].sink);
-	for (i = 0; i < r->n; i++) {
-		struct dr_target *t = &r->target[i];
+	while ((t = dr_fan_ended(p->o, r, err)) != NULL) {
 		struct dr_err why = { 0 };
 
-		if (t->sink == NULL)
-			continue;
 		if (dr_check_stop(err) == -1)
 			return -1;
-		if (dr_sink_finish(t->sink, &why) == -1) {
-			drop(p, t, &why);
+		/* In doubt it is ours: its name is random, and of this run. */
+		errno = 0;
+		if (dr_sink_finish(t->sink, &why) == -1 && errno != EALREADY) {
+			dr_fan_drop(p->o, p->r, t, &why);
 			continue;
 		}
 		dr_sink_free(t->sink);
@@ -303,6 +306,8 @@ finish_bodies(struct push *p, struct dr_err *err)
 		t->body = true;
 		alive++;
 	}
+	if (err->cause != DR_OK)
+		return -1;
 	return alive > 0 ? 0 : none_left(p, err);
 }
 

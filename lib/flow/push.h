@@ -32,6 +32,9 @@ struct dr_target {
 	bool body;            /* it holds the body whole */
 	bool done;            /* it holds the backup */
 	struct dr_err err;    /* why not */
+	/* While it takes nothing: since when, and what it had taken by then. */
+	int64_t since;
+	uint64_t moved;
 };
 
 struct dr_push_report {

@@ -85,7 +85,8 @@ kept_entry(json_t *list, const char *url, const char *kind)
 
 /*
  * What was remembered, with what this push adds: {"stores": [{"url", "kind",
- * "time"}]}, the newest last.  The caller's.
+ * "time"}]}, the newest last.  The caller's, also where ERR says that it
+ * could not be written down.
  */
 static json_t *
 keep(const struct dr_push_opts *o, const struct dr_push_report *r,
@@ -119,10 +120,7 @@ keep(const struct dr_push_opts *o, const struct dr_push_report *r,
 	}
 	while (json_array_size(list) > KEPT_MOST)
 		(void)json_array_remove(list, 0);
-	if (dr_jsonfile_put(path, json, err) == -1) {
-		json_decref(json);
-		json = NULL;
-	}
+	(void)dr_jsonfile_put(path, json, err);
 	free(path);
 	return json;
 }
@@ -338,24 +336,25 @@ dr_push_tell(const struct dr_push_opts *o, const struct dr_push_report *r,
 {
 	struct dr_buf what = { .max = 1U << 20 };
 	struct dr_err err = { 0 };
-	json_t *kept = NULL;
-	int rc = 0;
+	json_t *kept;
 
-	if (r->done > 0 && (kept = keep(o, r, &err)) == NULL)
-		rc = -1;
-	if (rc == 0)
-		rc = rates(o, r, result, &err);
-	if (rc == 0 && dr_common.metrics_dir != NULL) {
-		rc = measure_run(o, r, result, &err);
-		if (rc == 0 && r->done > 0)
-			rc = measure_backup(o, r, kept, &err);
-	}
-	if (rc == 0 && r->manifest != NULL &&
-	    (rc = dr_push_json(o, r, result, &what, &err)) == 0)
-		rc = dr_audit("publish", what.data,
+	/* One that cannot be written keeps none of the others from it. */
+	if (r->manifest != NULL && dr_push_json(o, r, result, &what, &err) == 0)
+		(void)dr_audit("publish", what.data,
 		    result->cause == DR_OK ? "ok" : result->msg, &err);
-	if (rc == -1)
-		dr_warn("%s", err.msg);
-	json_decref(kept);
+	dr_warn_err(&err);
+	(void)rates(o, r, result, &err);
+	dr_warn_err(&err);
+	if (dr_common.metrics_dir != NULL)
+		(void)measure_run(o, r, result, &err);
+	dr_warn_err(&err);
+	if (r->done > 0) {
+		kept = keep(o, r, &err);
+		dr_warn_err(&err);
+		if (dr_common.metrics_dir != NULL)
+			(void)measure_backup(o, r, kept, &err);
+		dr_warn_err(&err);
+		json_decref(kept);
+	}
 	dr_buf_free(&what);
 }

@@ -14,8 +14,8 @@ int dr_push_json(const struct dr_push_opts *, const struct dr_push_report *,
     const struct dr_err *result, struct dr_buf *out, struct dr_err *);
 
 /*
- * Metrics, and the audit where there is a manifest.  A failure here is warned
- * of: it does not undo the backup.  Remembers in the state when each store
+ * The audit, where there is a manifest, and metrics.  Each failure here is
+ * warned of: it does not undo the backup.  Remembers in the state when each store
  * got its last backup, since a store that fails now has a last one, too.
  */
 void dr_push_tell(const struct dr_push_opts *, const struct dr_push_report *,

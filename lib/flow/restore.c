@@ -11,6 +11,7 @@
 #include "archive/extract.h"
 #include "base/fd.h"
 #include "base/msg.h"
+#include "base/num.h"
 #include "base/tty.h"
 #include "flow/place.h"
 #include "flow/restore_conf.h"
@@ -337,8 +338,8 @@ restore_other(struct dr_body *body, const char *kind,
 		goto out;
 	}
 	if (got.unset > 0)
-		dr_warn("%llu attributes could not be set on this file system",
-		    (unsigned long long)got.unset);
+		dr_warn("%llu attribute%s could not be set on this file system",
+		    (unsigned long long)got.unset, dr_plural(got.unset));
 	facts->files = got.members;
 	facts->bytes = got.bytes;
 

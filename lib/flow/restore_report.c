@@ -101,20 +101,18 @@ dr_restore_report(const struct dr_from_opts *from,
 	struct dr_err err = { 0 };
 
 	if (failed == NULL) {
-		dr_say(1, "restored %llu files, %s, in %.1f s (%s/s)",
-		    (unsigned long long)facts->files,
+		dr_say(1, "restored %llu file%s, %s, in %.1f s (%s/s)",
+		    (unsigned long long)facts->files, dr_plural(facts->files),
 		    dr_format_size(facts->bytes, size), seconds,
 		    dr_format_size((uint64_t)((double)facts->bytes /
 		                              (seconds > 0 ? seconds : 1)),
 		        per));
 		/* The restore is done, whatever becomes of these. */
-		if (metrics(from, facts, seconds, &err) == -1)
-			dr_warn("%s", err.msg);
+		(void)metrics(from, facts, seconds, &err);
+		dr_warn_err(&err);
 	}
-	dr_err_clear(&err);
-	if (rate(from, body, usec, failed, &err) == -1)
-		dr_warn("%s", err.msg);
-	dr_err_clear(&err);
-	if (audit(from, to, body, failed, &err) == -1)
-		dr_warn("%s", err.msg);
+	(void)rate(from, body, usec, failed, &err);
+	dr_warn_err(&err);
+	(void)audit(from, to, body, failed, &err);
+	dr_warn_err(&err);
 }

@@ -4,10 +4,8 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "base/spawn.h"
 #include "base/tty.h"
 #include "manifest/manifest.h"
 #include "stream/pipes.h"
@@ -138,49 +137,6 @@ check_name(const char *name, struct dr_err *e)
 	    "1 to 64 of A-Z a-z 0-9 . _ - with a letter or digit first");
 }
 
-/* Start ARGV; *OUT is its standard output. */
-static int
-start(char *const argv[], pid_t *pid, int *out, struct dr_err *e)
-{
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t at;
-	sigset_t set;
-	int p[2], r;
-
-	if (pipe2(p, O_CLOEXEC) == -1)
-		return dr_err_sys(e, "cannot make a pipe");
-	dr_pipe_enlarge(p[0]);
-	if ((r = posix_spawn_file_actions_init(&fa)) != 0)
-		goto fail;
-	if ((r = posix_spawnattr_init(&at)) != 0) {
-		(void)posix_spawn_file_actions_destroy(&fa);
-		goto fail;
-	}
-	/* We ignore SIGPIPE; a command expects to die of it. */
-	(void)sigemptyset(&set);
-	(void)posix_spawnattr_setsigmask(&at, &set);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)posix_spawnattr_setsigdefault(&at, &set);
-	(void)posix_spawnattr_setflags(&at,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	if ((r = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY,
-	         0)) == 0 &&
-	    (r = posix_spawn_file_actions_adddup2(&fa, p[1], 1)) == 0)
-		r = posix_spawnp(pid, argv[0], &fa, &at, argv, environ);
-	(void)posix_spawnattr_destroy(&at);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	if (r != 0)
-		goto fail;
-	(void)close(p[1]);
-	*out = p[0];
-	return 0;
-fail:
-	(void)close(p[0]);
-	(void)close(p[1]);
-	errno = r;
-	return dr_err_sys(e, "cannot run \"%s\"", argv[0]);
-}
-
 /*
  * Wait for the command.  It may close its output long before it ends, so a
  * stop signal must get through; with MS, give up after that time.  1 ended,
@@ -241,23 +197,16 @@ dr_snap_exec(const char *name, char *const argv[], struct dr_sink *out,
 		return -1;
 	if (argv[0] == NULL || *argv[0] == '\0')
 		return dr_err_set(e, DR_EUSAGE, "no command is given");
-	if (start(argv, &pid, &fd, e) == -1)
+	if (dr_spawn(argv, &pid, &fd, e) == -1)
 		return -1;
+	dr_pipe_enlarge(fd);
 	if (put_pieces(&s, fd, "the command's output", e) == -1)
 		goto out;
 	if (await(pid, &status, 0, e) == -1)
 		goto out;
 	pid = -1;
-	if (WIFSIGNALED(status)) {
-		dr_err_set(e, DR_EFAIL, "\"%s\" died of signal %d (%s)",
-		    argv[0], WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (dr_spawn_ended(argv[0], status, e) == -1)
 		goto out;
-	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		dr_err_set(e, DR_EFAIL, "\"%s\" ended with status %d", argv[0],
-		    WEXITSTATUS(status));
-		goto out;
-	}
 	r = put_report(&s, argv, manifest, e);
 out:
 	if (fd != -1)

@@ -325,8 +325,9 @@ backup(struct snap *s, struct dr_err *err)
 		return -1;
 	dr_each_second(NULL, NULL);
 	if (s->warned > WARNINGS_SHOWN)
-		dr_warn("the server gave %u more warnings",
-		    s->warned - WARNINGS_SHOWN);
+		dr_warn("the server gave %u more warning%s",
+		    s->warned - WARNINGS_SHOWN,
+		    dr_plural(s->warned - WARNINGS_SHOWN));
 	if (dr_bbmanifest_end(s->filter, err) == -1 ||
 	    set_positions(s, err) == -1)
 		return -1;

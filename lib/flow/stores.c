@@ -110,6 +110,16 @@ dr_stores_how(struct dr_stores_line *l, struct dr_err *err)
 	return 0;
 }
 
+struct dr_store_opts
+dr_stores_reading(const struct dr_store_opts *how)
+{
+	struct dr_store_opts from = *how;
+
+	from.lock = (struct dr_lock){ .mode = DR_LOCK_NONE };
+	from.storage_class = from.sse = NULL;
+	return from;
+}
+
 int
 dr_stores_check(enum dr_role role, const char *set, int n, char *const argv[],
     struct dr_strs *stores, struct dr_stores_line *l, bool json,

@@ -91,6 +91,9 @@ struct dr_stores_line {
  */
 int dr_stores_how(struct dr_stores_line *, struct dr_err *);
 
+/* HOW, for a store that is only read: nothing of how to keep objects. */
+struct dr_store_opts dr_stores_reading(const struct dr_store_opts *how);
+
 /*
  * --check: try the stores named (as dr_stores_named has them), and report on
  * standard output (flow/check.h).  SET may be NULL.

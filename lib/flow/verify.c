@@ -434,7 +434,10 @@ stores(struct dr_verify *v, struct dr_err *err)
 			*err = why;
 			return -1;
 		}
-		v->away = true;
+		/* What trying again would not mend comes first. */
+		if (v->unread.cause == DR_OK ||
+		    (v->unread.cause == DR_ERETRY && why.cause != DR_ERETRY))
+			v->unread = why;
 		if (dr_verify_tell(v, &f, err) == -1)
 			return -1;
 	}
@@ -495,9 +498,12 @@ dr_verify_all(const struct dr_verify_opts *o, dr_verify_fn *fn, void *arg,
 		return dr_err_set(err, DR_EDATA,
 		    "%llu found damaged, missing or forged",
 		    (unsigned long long)sum->bad);
-	if (v.away)
-		return dr_err_set(err, DR_ERETRY,
+	if (v.unread.cause != DR_OK) {
+		dr_err_set(err,
+		    v.unread.cause == DR_ERETRY ? DR_ERETRY : DR_EFAIL,
 		    "a store could not be read; what could be is intact");
+		return dr_err_hint(err, "%s", v.unread.hint);
+	}
 	if (sum->unknown > 0)
 		return dr_err_set(err, DR_EPARTIAL,
 		    "not everything could be looked at");

@@ -13,7 +13,7 @@ struct dr_verify {
 	dr_verify_fn *fn;
 	void *arg;
 	struct dr_verify_sum *sum;
-	bool away; /* a store could not be read */
+	struct dr_err unread; /* why a store could not be read */
 	const char *store;
 };
 

@@ -141,12 +141,11 @@ dr_verify_report(const struct dr_verify_opts *o,
 	dr_json_uint(&j, "backups", sum->backups);
 	dr_json_uint(&j, "damaged", sum->bad);
 	dr_json_close(&j, '}');
-	if (dr_json_end(&j, &err) == -1 ||
-	    dr_audit("verify", buf.data, failed == NULL ? "ok" : failed->msg,
-	        &err) == -1)
-		dr_warn("%s", err.msg);
-	dr_err_clear(&err);
-	if (metrics(o, sum, failed, &err) == -1)
-		dr_warn("%s", err.msg);
+	if (dr_json_end(&j, &err) == 0)
+		(void)dr_audit("verify", buf.data,
+		    failed == NULL ? "ok" : failed->msg, &err);
+	dr_warn_err(&err);
+	(void)metrics(o, sum, failed, &err);
+	dr_warn_err(&err);
 	dr_buf_free(&buf);
 }

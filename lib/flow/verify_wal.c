@@ -255,14 +255,15 @@ summary(struct dr_verify_wal *w, uint64_t n, uint64_t bytes, struct dr_err *err)
 		return 0;
 	t = &w->cat.timeline[w->cat.timelines - 1];
 	m = &t->map;
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " objects, %s", n,
-	    dr_format_size(bytes, size));
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " object%s, %s", n,
+	    dr_plural(n), dr_format_size(bytes, size));
 	if (m->n > 0)
 		(void)snprintf(text, sizeof(text),
 		    "WAL from %s to %s on timeline %" PRIu32 ", %" PRIu64
-		    " objects, %s",
+		    " object%s, %s",
 		    dr_format_lsn(m->v[0].from, from),
-		    dr_format_lsn(m->v[m->n - 1].to, to), t->tli, n, size);
+		    dr_format_lsn(m->v[m->n - 1].to, to), t->tli, n,
+		    dr_plural(n), size);
 	return dr_verify_wal_tell(w, "wal", DR_VERDICT_OK, text, NULL, err);
 }
 

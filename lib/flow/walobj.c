@@ -209,7 +209,7 @@ seal(const struct dr_wal_opts *o, struct dr_zmem *z, struct bufsink *b,
 	        -1 ||
 	    dr_content_mac(o->key, m->line, len, m->mac, err) == -1 ||
 	    (s = dr_seal_content(&b->sink, o->cipher, o->recipients,
-	         dr_sign_key_id(o->key), m->mac, err)) == NULL)
+	         dr_sign_key_id(o->key), m->mac, o->draft, err)) == NULL)
 		return -1;
 	rc = dr_sink_write(s, head, sizeof(head), err);
 	if (rc == 0)

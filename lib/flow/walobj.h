@@ -65,6 +65,7 @@ struct dr_wal_opts {
 	enum dr_cipher cipher;
 	int level;   /* zstd; 0: DR_WAL_LEVEL */
 	int workers; /* threads of the codec's pool beside the caller */
+	struct dr_seal_draft **draft; /* see dr_seal_content; or NULL */
 };
 
 /* An object, ready to be put. */

@@ -11,30 +11,14 @@
 
 #include "base/msg.h"
 #include "base/num.h"
-#include "flow/walahead.h"
-#include "flow/walfile.h"
 #include "flow/walhistory.h"
+#include "flow/walpush_int.h"
 #include "flow/walstate.h"
 
-#define BATCH_FILES    64U
 #define LEDGER_WAIT_MS 60000
-#define BATCH_USEC     INT64_C(10000000)
 #define WORKERS        3
 #define READY          ".ready"
 #define QUEUE_MAX      1000000U /* names kept of archive_status */
-
-struct push {
-	const struct dr_walpush_opts *o;
-	struct dr_walpush_report *r;
-	struct dr_ship *ship;
-	struct dr_ahead *ahead;
-	char (
-	    *queue)[DR_WAL_NAME_MAX]; /* what waits, in the order of its turn */
-	size_t waiting;
-	size_t taken;       /* of what waits */
-	uint64_t system_id; /* the ship's */
-	int64_t began;
-};
 
 static size_t
 required(const struct dr_ship_opts *s)
@@ -43,8 +27,8 @@ required(const struct dr_ship_opts *s)
 }
 
 /* Threads beside this one, which hashes and then helps. */
-static int
-workers(void)
+int
+dr_push_workers(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 
@@ -84,7 +68,7 @@ ready(const char *entry, char name[DR_WAL_NAME_MAX])
 
 /* Read archive_status beside PATH, where there is one. */
 static int
-read_queue(struct push *p, const char *path, struct dr_err *err)
+read_queue(struct dr_push *p, const char *path, struct dr_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir, name[DR_WAL_NAME_MAX];
@@ -125,7 +109,7 @@ read_queue(struct push *p, const char *path, struct dr_err *err)
 
 /* How much waits, and is that too much? */
 static void
-measure_queue(struct push *p, const char *path)
+measure_queue(struct dr_push *p, const char *path)
 {
 	char size[DR_SIZE_LEN], limit[DR_SIZE_LEN];
 	struct dr_walpush_report *r = p->r;
@@ -151,7 +135,7 @@ measure_queue(struct push *p, const char *path)
 
 /* What single stores failed by, where the rest was enough. */
 static void
-warn_stores(const struct push *p, const char *name,
+warn_stores(const struct dr_push *p, const char *name,
     const struct dr_ship_result *r)
 {
 	for (size_t i = 0; i < p->o->ship.nstores; i++)
@@ -160,17 +144,18 @@ warn_stores(const struct push *p, const char *name,
 			    p->o->ship.stores[i], r->store[i].err.msg);
 }
 
-static int
-put_file(struct push *p, const char *path, struct dr_walfile *w,
+int
+dr_push_file(struct dr_push *p, const char *path, struct dr_walfile *w,
     struct dr_ship_result *result, struct dr_err *err)
 {
 	struct dr_ship_opts so = p->o->ship;
 
 	if (p->ship == NULL) {
 		so.system_id = w->id.system_id;
-		so.workers = workers();
+		so.workers = dr_push_workers();
 		if ((p->ship = dr_ship_open(&so, err)) == NULL)
 			return -1;
+		p->r->ship = p->ship;
 		p->system_id = w->id.system_id;
 	}
 	if (w->id.system_id != p->system_id)
@@ -190,7 +175,7 @@ put_file(struct push *p, const char *path, struct dr_walfile *w,
 
 /* Stored by an earlier run, and untouched since? */
 static bool
-known(const struct push *p, const char *path, const char *name)
+known(const struct dr_push *p, const char *path, const char *name)
 {
 	const struct dr_ship_opts *s = &p->o->ship;
 	struct stat st;
@@ -200,87 +185,10 @@ known(const struct push *p, const char *path, const char *name)
 	           required(s);
 }
 
-/* --- what waits behind it -------------------------------------------------- */
-
-static int
-put_ahead(struct push *p, const char *path, struct dr_walfile *w,
-    struct dr_err *err)
-{
-	const struct dr_ship_opts *s = &p->o->ship;
-	struct dr_ship_result result = { 0 };
-	bool holds[DR_SHIP_STORES];
-
-	if (put_file(p, path, w, &result, err) == -1)
-		return -1;
-	for (size_t i = 0; i < s->nstores; i++)
-		holds[i] = result.store[i].done;
-	if (dr_ahead_add(p->ahead, w->id.name, &w->st, s->stores, holds,
-	        s->nstores, err) == -1)
-		return -1;
-	p->r->ahead++;
-	return 0;
-}
-
-/*
- * Open the next that waits after *AT, and begin to compress it: 1, 0 there
- * is none, or it is time to end, -1.
- */
-static int
-open_next(struct push *p, const char *path, size_t *at, struct dr_walfile *w,
-    struct dr_err *err)
-{
-	const char *slash = strrchr(path, '/');
-	int rc, dirlen = slash == NULL ? 0 : (int)(slash - path + 1);
-	char *next;
-
-	while (*at < p->waiting && strcmp(p->queue[*at], p->r->name) == 0)
-		++*at;
-	if (*at == p->waiting || p->taken == BATCH_FILES ||
-	    dr_monotonic() - p->began > BATCH_USEC || dr_stopped() != 0)
-		return 0;
-	p->taken++;
-	next = dr_fmt(err, "%.*s%s", dirlen, path, p->queue[(*at)++]);
-	if (next == NULL)
-		return -1;
-	rc = dr_walfile_open(w, next, p->o->ship.set, workers(), err);
-	free(next);
-	return rc == 0 ? 1 : -1;
-}
-
-/*
- * Store the next that wait, each while the one behind it is compressed.
- * Their failure is no failure of the file that was asked for: each is asked
- * for again, and then tells itself.
- */
-static void
-batch(struct push *p, const char *path)
-{
-	struct dr_walfile w[2] = { { .len = 0 }, { .len = 0 } };
-	struct dr_err err = { 0 }, later = { 0 };
-	int more, rc = 0;
-	size_t at = 0, i = 0;
-
-	more = open_next(p, path, &at, &w[0], &err);
-	while (more == 1 && rc == 0) {
-		more = open_next(p, path, &at, &w[1 - i], &later);
-		rc = put_ahead(p, path, &w[i], &err);
-		dr_walfile_close(&w[i]);
-		i = 1 - i;
-	}
-	dr_walfile_close(&w[0]);
-	dr_walfile_close(&w[1]);
-	if (rc == -1 || more == -1)
-		dr_warn("storing what waits behind \"%s\": %s", p->r->name,
-		    err.cause != DR_OK ? err.msg : later.msg);
-	dr_err_clear(&err);
-	if (p->r->ahead > 0 && dr_ahead_save(p->ahead, &err) == -1)
-		dr_warn("%s", err.msg);
-}
-
 /* --- all of it ------------------------------------------------------------- */
 
 static int
-run(struct push *p, const char *path, struct dr_err *err)
+run(struct dr_push *p, const char *path, struct dr_err *err)
 {
 	struct dr_err ledger = { 0 };
 	struct dr_walfile w;
@@ -294,17 +202,17 @@ run(struct push *p, const char *path, struct dr_err *err)
 		p->r->result.done = required(&p->o->ship);
 		return 0;
 	}
-	if (dr_walfile_open(&w, path, p->o->ship.set, workers(), err) == -1)
+	if (dr_walfile_open(&w, path, p->o->ship.set, dr_push_workers(), err) ==
+	    -1)
 		return -1;
 	p->r->bytes = w.len;
-	p->r->tried = true;
-	rc = put_file(p, path, &w, &p->r->result, err);
+	rc = dr_push_file(p, path, &w, &p->r->result, err);
 	p->r->again = p->r->result.again;
 	dr_walfile_close(&w);
 	if (rc == -1)
 		return -1;
 	if (p->o->batch)
-		batch(p, path);
+		dr_push_batch(p, path);
 	/* The WAL is safe; what vouches for it can come with the next. */
 	if (dr_ship_ledger(p->ship, false, &ledger) == -1)
 		dr_warn("no ledger was written: %s", ledger.msg);
@@ -316,7 +224,7 @@ dr_walpush(const struct dr_walpush_opts *o, const char *path,
     struct dr_err *err)
 {
 	struct dr_walpush_report r = { 0 };
-	struct push p = { .o = o, .r = &r };
+	struct dr_push p = { .o = o, .r = &r };
 	struct dr_wal_id id;
 	int rc;
 

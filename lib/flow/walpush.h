@@ -44,7 +44,7 @@ struct dr_walpush_report {
 	bool queue;       /* the two above are known */
 	int64_t usec;
 	struct dr_ship_result result;
-	bool tried; /* result says something */
+	const struct dr_ship *ship; /* not NULL: result says something */
 };
 
 /* Metrics and audit of it (walpush.c calls it). */

@@ -79,7 +79,7 @@ measure_file(const struct dr_walpush_opts *o, const struct dr_walpush_report *r,
 	        (double)r->ahead, err) == -1)
 		goto out;
 	for (size_t i = 0; i < o->ship.nstores; i++)
-		if (labels(o, o->ship.stores[i], &l, err) == -1 ||
+		if (labels(o, dr_ship_url(r->ship, i), &l, err) == -1 ||
 		    dr_metric(&m, P "store_failed", "gauge",
 		        "1 when the last push did not reach the store.", l.data,
 		        !r->result.store[i].done, err) == -1)
@@ -108,9 +108,9 @@ audit(const struct dr_walpush_opts *o, const struct dr_walpush_report *r,
 	dr_json_bool(&j, "again", r->again);
 	dr_json_uint(&j, "ahead", r->ahead);
 	dr_json_array(&j, "stores");
-	for (size_t i = 0; r->tried && i < o->ship.nstores; i++) {
+	for (size_t i = 0; r->ship != NULL && i < o->ship.nstores; i++) {
 		dr_json_object(&j, NULL);
-		dr_json_str(&j, "store", o->ship.stores[i]);
+		dr_json_str(&j, "store", dr_ship_url(r->ship, i));
 		dr_json_bool(&j, "done", r->result.store[i].done);
 		if (!r->result.store[i].done)
 			dr_json_str(&j, "error",
@@ -133,15 +133,15 @@ dr_walpush_tell(const struct dr_walpush_opts *o,
     const struct dr_walpush_report *r, const struct dr_err *result)
 {
 	struct dr_err err = { 0 };
-	int rc = 0;
 
+	if (dr_common.audit != NULL)
+		(void)audit(o, r, result, &err);
+	dr_warn_err(&err);
 	if (dr_common.metrics_dir != NULL) {
-		rc = measure_run(o, r, result, &err);
-		if (rc == 0 && r->tried && result->cause == DR_OK)
-			rc = measure_file(o, r, &err);
+		(void)measure_run(o, r, result, &err);
+		dr_warn_err(&err);
+		if (r->ship != NULL && result->cause == DR_OK)
+			(void)measure_file(o, r, &err);
+		dr_warn_err(&err);
 	}
-	if (rc == 0 && dr_common.audit != NULL)
-		rc = audit(o, r, result, &err);
-	if (rc == -1)
-		dr_warn("%s", err.msg);
 }

@@ -213,14 +213,19 @@ wind_up(struct dr_recv *r, struct dr_err *err)
 
 /* Before anything is asked of the server. */
 static int
-check_stores(const struct dr_wal_receive_opts *o, struct dr_err *err)
+check_stores(struct dr_recv *r, struct dr_err *err)
 {
+	const struct dr_wal_receive_opts *o = r->o;
 	struct dr_store *store[DR_SHIP_STORES];
 	int rc = -1;
 	size_t n;
 
 	for (n = 0; n < o->nstores; n++)
 		if ((store[n] = dr_store_open(o->stores[n], o->how, err)) ==
+		    NULL)
+			goto out;
+	for (size_t i = 0; i < n; i++)
+		if ((r->url[i] = dr_fmt(err, "%s", dr_store_url(store[i]))) ==
 		    NULL)
 			goto out;
 	rc = dr_regions_check(o->set, store, n, err);
@@ -232,8 +237,10 @@ out:
 }
 
 static int
-check(const struct dr_wal_receive_opts *o, struct dr_err *err)
+check(struct dr_recv *r, struct dr_err *err)
 {
+	const struct dr_wal_receive_opts *o = r->o;
+
 	if (o->slot == NULL)
 		return dr_err_set(err, DR_EUSAGE, "--slot is missing");
 	if (!dr_slot_name_ok(o->slot)) {
@@ -248,7 +255,7 @@ check(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
 		    "--require asks for more stores than there are");
-	return check_stores(o, err);
+	return check_stores(r, err);
 }
 
 /* One receiver of a slot on this host; the server sees to the rest. */
@@ -275,12 +282,20 @@ all_even(const struct dr_recv *r, struct dr_err *err)
 		if ((r->last.behind & 1U << i) == 0)
 			continue;
 		dr_err_set(err, DR_EPARTIAL,
-		    "store \"%s\" lacks WAL that others hold", r->o->stores[i]);
+		    "store \"%s\" lacks WAL that others hold", r->url[i]);
 		return dr_err_hint(err,
 		    "what it lacks is sent again while the server has it, "
 		    "where --require counts this store, too");
 	}
 	return 0;
+}
+
+static void
+recv_free(struct dr_recv *r)
+{
+	for (size_t i = 0; i < r->o->nstores && i < DR_SHIP_STORES; i++)
+		free(r->url[i]);
+	free(r);
 }
 
 int
@@ -290,13 +305,13 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	struct dr_err end = { 0 };
 	int fd, rc;
 
-	if (check(o, err) == -1 || (fd = lock(o, err)) == -1)
-		return -1;
-	if ((r = calloc(1, sizeof(*r))) == NULL) {
-		close(fd);
+	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return dr_err_sys(err, "cannot allocate a receiver");
-	}
 	r->o = o;
+	if (check(r, err) == -1 || (fd = lock(o, err)) == -1) {
+		recv_free(r);
+		return -1;
+	}
 	r->slot.safe = -1;
 	if (dr_recv_watchdog() != 0)
 		r->watchdog_at = 1;
@@ -309,7 +324,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 		rc = dr_err_set(err, DR_EPARTIAL,
 		    "WAL is missing in the stores: it was removed %lu time%s "
 		    "before it was stored",
-		    r->gaps, r->gaps == 1 ? "" : "s");
+		    r->gaps, dr_plural(r->gaps));
 	dr_recv_hosts_end(r);
 	dr_recv_disconnect(r);
 	dr_recv_end(&r->child, rc == 0 || r->fatal ? END_MS : 0);
@@ -323,7 +338,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	dr_buf_free(&r->history_text);
 	if (r->map != NULL)
 		munmap(r->map, r->maplen);
-	free(r);
+	recv_free(r);
 	close(fd);
 	return rc;
 }

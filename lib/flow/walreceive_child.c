@@ -302,8 +302,9 @@ put(struct kid *k, const struct dr_recv_order *o, struct dr_err *err)
 	look_again(k);
 	if (dr_recv_before(durable(k), want))
 		return dr_err_set(err, DR_ERETRY,
-		    "fewer than %zu stores hold the WAL without a gap",
-		    k->require);
+		    "the WAL is without a gap in fewer than the %zu "
+		    "store%s required",
+		    k->require, dr_plural(k->require));
 	return save(k, o->whole, err);
 }
 
@@ -439,6 +440,7 @@ serve(struct kid *k)
 	ssize_t n;
 
 	for (;;) {
+		dr_ship_prepare(k->ship);
 		/* To look takes time; and what failed is due at once. */
 		due = ledger_due(k);
 		if (due < 1000)

@@ -146,6 +146,7 @@ struct dr_recv_slot {
 
 struct dr_recv {
 	const struct dr_wal_receive_opts *o;
+	char *url[DR_SHIP_STORES]; /* the stores' names in all records */
 	struct dr_recv_child child;
 	struct dr_recv_order order; /* the one under way */
 	int64_t ordered;            /* when */

@@ -385,7 +385,7 @@ note_stores(struct dr_recv *r)
 		c = &r->last.cursor[i];
 		if (c->tli != 0 && dr_recv_before(*c, *d) && c->lsn < to) {
 			dr_warn("\"%s\" lacks WAL that other stores hold",
-			    r->o->stores[i]);
+			    r->url[i]);
 			queue_gap(r, (int)i, *c, to);
 		}
 	}

@@ -65,8 +65,7 @@ by_store(const struct dr_recv *r, struct dr_metrics *m, struct dr_err *err)
 			c = &r->last.cursor[i];
 			l.len = 0;
 			if (dr_metric_label(&l, "set", r->o->set, err) == -1 ||
-			    dr_metric_label(&l, "store", r->o->stores[i],
-			        err) == -1)
+			    dr_metric_label(&l, "store", r->url[i], err) == -1)
 				rc = -1;
 			else if (pass == 0)
 				rc = one(m, "durable_lsn_bytes", "gauge",
@@ -186,7 +185,7 @@ dr_recv_audit(struct dr_recv *r, const char *act, const char *result)
 	dr_json_str(&j, "durable", dr_format_lsn(r->last.durable.lsn, lsn));
 	dr_json_array(&j, "stores");
 	for (i = 0; i < r->o->nstores; i++)
-		dr_json_str(&j, NULL, r->o->stores[i]);
+		dr_json_str(&j, NULL, r->url[i]);
 	dr_json_close(&j, ']');
 	dr_json_close(&j, '}');
 	if (dr_json_end(&j, &err) == -1 ||

@@ -28,8 +28,8 @@ open_stores(struct dr_ship *s, struct dr_err *err)
 		    DR_SHIP_STORES);
 	if (o->require > o->nstores)
 		return dr_err_set(err, DR_EUSAGE,
-		    "%zu of %zu stores cannot be required", o->require,
-		    o->nstores);
+		    "%zu of %zu store%s cannot be required", o->require,
+		    o->nstores, dr_plural(o->nstores));
 	for (size_t i = 0; i < o->nstores; i++) {
 		if ((s->store[i] = dr_store_open(o->stores[i], &s->how, err)) ==
 		    NULL)
@@ -77,6 +77,7 @@ dr_ship_free(struct dr_ship *s)
 		return;
 	for (size_t i = 0; i < DR_SHIP_STORES; i++)
 		dr_store_free(s->store[i]);
+	dr_seal_draft_free(s->draft);
 	dr_away_wipe(&s->away);
 	free(s->away_path);
 	dr_walstate_free(s->state);
@@ -88,6 +89,12 @@ const char *
 dr_ship_signer(const struct dr_ship *s)
 {
 	return dr_sign_key_id(s->key);
+}
+
+const char *
+dr_ship_url(const struct dr_ship *s, size_t i)
+{
+	return dr_store_url(s->store[i]);
 }
 
 void
@@ -192,6 +199,7 @@ struct put {
 	struct dr_ship_result *r;
 	struct dr_journal journal; /* as it was before */
 	bool read, conflict;
+	bool lost; /* the intent could not be made durable */
 };
 
 /* What locations it holds; none for a history or a backup's label. */
@@ -298,6 +306,17 @@ answered(struct put *p, const struct dr_small *small, size_t i,
 	return -1;
 }
 
+static int
+intended(void *arg, struct dr_err *err)
+{
+	struct put *p = arg;
+
+	if (dr_walstate_intended(p->s->state, err) == 0)
+		return 0;
+	p->lost = true;
+	return -1;
+}
+
 /* All stores at once; what is not required costs at most the grace. */
 static int
 fan_out(struct put *p, struct dr_err *err)
@@ -306,6 +325,7 @@ fan_out(struct put *p, struct dr_err *err)
 	struct dr_small v[DR_SHIP_STORES];
 	bool skip[DR_SHIP_STORES];
 	size_t at[DR_SHIP_STORES], n = 0;
+	struct dr_err why = { 0 };
 	int64_t began = dr_monotonic();
 	int rc;
 
@@ -320,9 +340,18 @@ fan_out(struct put *p, struct dr_err *err)
 		v[n].name = p->object;
 		v[n].data = p->made->sealed.data;
 		v[n].len = p->made->sealed.len;
+		v[n].before = intended;
+		v[n].arg = p;
 		at[n++] = i;
 	}
 	rc = dr_store_puts(v, n, dr_ship_need(s), DR_SHIP_GRACE_MS, err);
+	/* No store may have come as far as to ask. */
+	if (intended(p, &why) == -1 && rc == 0) {
+		*err = why;
+		rc = -1;
+	}
+	if (p->lost)
+		return -1;
 	for (size_t j = 0; j < n; j++)
 		dr_ship_heard(s, at[j], v[j].result != DR_PUT_FAILED, &v[j].err,
 		    dr_monotonic() - began);
@@ -431,6 +460,17 @@ fell_short(struct dr_ship *s)
 	dr_wal_head_wipe(&head);
 }
 
+void
+dr_ship_prepare(struct dr_ship *s)
+{
+	struct dr_err later = { 0 };
+
+	/* What fails now is told when it is needed. */
+	if (s->draft == NULL)
+		s->draft =
+		    dr_seal_draft_new(s->o.cipher, s->o.recipients, &later);
+}
+
 int
 dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
     size_t len, struct dr_ship_result *r, struct dr_err *err)
@@ -439,7 +479,8 @@ dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
 		.recipients = s->o.recipients,
 		.cipher = s->o.cipher,
 		.level = s->o.level,
-		.workers = s->o.workers };
+		.workers = s->o.workers,
+		.draft = &s->draft };
 	struct dr_intent in = { .tli = id->file.tli };
 	struct dr_wal_made made = { .line = "" };
 	struct put p = { .s = s, .made = &made, .in = &in, .r = r };
@@ -462,9 +503,10 @@ dr_ship_put(struct dr_ship *s, struct dr_wal_id *id, const void *data,
 		if (in.store[in.n].url == NULL)
 			goto out;
 	}
-	if (dr_walstate_intend(s->state, &in, err) == -1)
+	if (dr_walstate_intending(s->state, &in, err) == -1)
 		goto out;
-	rc = fan_out(&p, err);
+	if ((rc = fan_out(&p, err)) == -1 && p.lost)
+		goto out;
 	note(&p);
 	if (rc == 0)
 		rc = judge(&p, err);

@@ -40,6 +40,9 @@ void dr_ship_free(struct dr_ship *);
 
 const char *dr_ship_signer(const struct dr_ship *);
 
+/* The Ith store's name, as in all records (dr_store_url). */
+const char *dr_ship_url(const struct dr_ship *, size_t i);
+
 struct dr_ship_result {
 	size_t done;   /* stores that hold it durably */
 	bool again;    /* it was there before, with the same content */
@@ -60,6 +63,9 @@ struct dr_ship_result {
  */
 int dr_ship_put(struct dr_ship *, struct dr_wal_id *, const void *data,
     size_t len, struct dr_ship_result *, struct dr_err *);
+
+/* Do now, while there is nothing to do, what the next object needs. */
+void dr_ship_prepare(struct dr_ship *);
 
 /*
  * WAL that a writer knows to be missing, for the next ledger: in STORE, one of

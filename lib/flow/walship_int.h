@@ -21,6 +21,7 @@ struct dr_ship {
 	struct dr_err bad[DR_SHIP_STORES];  /* why it failed last */
 	struct dr_away away;
 	char *away_path;
+	struct dr_seal_draft *draft; /* for the next object; or NULL */
 };
 
 /* How long is waited for stores beyond those that are required. */

@@ -46,6 +46,10 @@ dr_walstate_open(const char *state, const char *set, uint64_t system_id,
 		return NULL;
 	}
 	s->writers = s->journal = -1;
+	if ((s->sync = dr_walsync_new()) == NULL) {
+		dr_err_sys(err, "cannot open the state of WAL");
+		goto fail;
+	}
 	if ((s->dir = dr_fmt(err, "%s/wal/%s/%llu", state, set,
 	         (unsigned long long)system_id)) == NULL ||
 	    (path = dr_fmt(err, "%s/writers", s->dir)) == NULL ||
@@ -73,6 +77,7 @@ dr_walstate_free(struct dr_walstate *s)
 {
 	if (s == NULL)
 		return;
+	dr_walsync_free(s->sync);
 	if (s->writers != -1)
 		close(s->writers);
 	if (s->journal != -1)
@@ -430,7 +435,7 @@ dr_journal_has(const struct dr_journal *j, const char *name, const char *url,
 /* --- appending ---------------------------------------------------------------------- */
 
 int
-dr_walstate_intend(struct dr_walstate *s, struct dr_intent *in,
+dr_walstate_intending(struct dr_walstate *s, struct dr_intent *in,
     struct dr_err *err)
 {
 	struct dr_buf text = { .max = 2 * LINE_LEN_MAX };
@@ -439,9 +444,28 @@ dr_walstate_intend(struct dr_walstate *s, struct dr_intent *in,
 	in->time = dr_now();
 	in->writer = s->writer;
 	if ((rc = intent_line(in, &text, err)) == 0)
-		rc = dr_walstate_append(s, &text, true, err);
+		rc = dr_walstate_append(s, &text, false, err);
 	dr_buf_free(&text);
+	if (rc == 0)
+		dr_walsync_ask(s->sync, s->journal);
 	return rc;
+}
+
+int
+dr_walstate_intended(struct dr_walstate *s, struct dr_err *err)
+{
+	if (dr_walsync_wait(s->sync) == -1)
+		return dr_err_sys(err, "cannot write \"%s/journal\"", s->dir);
+	return 0;
+}
+
+int
+dr_walstate_intend(struct dr_walstate *s, struct dr_intent *in,
+    struct dr_err *err)
+{
+	if (dr_walstate_intending(s, in, err) == -1)
+		return -1;
+	return dr_walstate_intended(s, err);
 }
 
 int
@@ -498,8 +522,8 @@ dr_walstate_compact(struct dr_walstate *s,
 		    gap_line(&j.gap[i], &text, err) == -1)
 			goto out;
 	if (j.damaged > 0)
-		dr_warn("\"%s\": %zu damaged lines are left out", path,
-		    j.damaged);
+		dr_warn("\"%s\": %zu damaged line%s left out", path, j.damaged,
+		    j.damaged == 1 ? " is" : "s are");
 	rc = dr_file_put(path, 0600, DR_FILE_REPLACE,
 	    text.data == NULL ? "" : text.data, text.len, err);
 

@@ -74,6 +74,15 @@ bool dr_walstate_alive(const struct dr_walstate *, uint64_t writer);
 /* Append, durably; INTENT->time and ->writer are set. */
 int
 dr_walstate_intend(struct dr_walstate *, struct dr_intent *, struct dr_err *);
+/*
+ * The same in two steps: others' work goes on while the disk is at it, but
+ * until dr_walstate_intended has said 0 (-1: the intent may be lost) nothing
+ * may appear under the name.  Nothing else is appended in between.  It may be
+ * asked again.
+ */
+int dr_walstate_intending(struct dr_walstate *, struct dr_intent *,
+    struct dr_err *);
+int dr_walstate_intended(struct dr_walstate *, struct dr_err *);
 /* Append what came of it: store[].done.  Not fsynced. */
 int dr_walstate_close(struct dr_walstate *, const struct dr_intent *,
     struct dr_err *);

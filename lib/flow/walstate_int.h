@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "flow/walstate.h"
+#include "flow/walsync.h"
 
 struct dr_walstate {
 	char *dir;
@@ -15,6 +16,7 @@ struct dr_walstate {
 	uint64_t writer;
 	int journal; /* as it was when last appended to; -1 */
 	off_t end;   /* of what was in it then */
+	struct dr_walsync *sync;
 };
 
 /* NAME in the directory, on the heap. */

@@ -328,28 +328,38 @@ dr_walstate_times(const struct dr_walstate *s, struct dr_walstate_times *t)
 	char *path;
 	DIR *dir;
 	json_t *o;
+	bool blind = false;
+	int got;
 
 	memset(t, 0, sizeof(*t));
 	if ((path = dr_walstate_path(s, "journal", &ignored)) != NULL)
 		t->oldest = first_time(path, &t->journal);
+	else
+		blind = true;
 	free(path);
 	if ((path = dr_walstate_path(s, "ledger.lock", &ignored)) != NULL &&
 	    stat(path, &st) == 0)
 		t->tried = (int64_t)st.st_mtim.tv_sec * 1000000 +
 		           st.st_mtim.tv_nsec / 1000;
 	free(path);
+	got = -1;
 	if ((path = dr_walstate_path(s, "head.json", &ignored)) != NULL &&
-	    dr_jsonfile_get(path, &o, &ignored) == 1) {
+	    (got = dr_jsonfile_get(path, &o, &ignored)) == 1) {
 		memset(&h, 0, sizeof(h));
-		if (head_from(o, &h, &ignored) == 1)
+		if ((got = head_from(o, &h, &ignored)) == 1)
 			t->newest = h.time;
 		dr_wal_head_wipe(&h);
 		json_decref(o);
 	}
 	free(path);
+	blind |= got == -1;
 	if ((dir = opendir(s->dir)) == NULL)
-		return;
-	while ((e = readdir(dir)) != NULL)
+		blind |= errno != ENOENT;
+	while (dir != NULL && (e = readdir(dir)) != NULL)
 		t->pending |= is_pending(e->d_name, &n);
-	closedir(dir);
+	if (dir != NULL)
+		closedir(dir);
+	/* What cannot be read is looked into soon, and told of there. */
+	if (blind)
+		t->oldest = 1;
 }

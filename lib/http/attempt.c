@@ -78,6 +78,8 @@ on_read(char *to, size_t size, size_t nmemb, void *arg)
 	             req->what, &t->err) == -1)
 		return CURL_READFUNC_ABORT;
 	t->sent += n;
+	if (t->sent > t->furthest)
+		t->furthest = t->sent;
 	t->whole = t->whole || t->sent == req->len;
 	dr_rate_went(DR_WAY_OUT, n);
 	moved(t, n);

@@ -24,6 +24,7 @@
 	X(multi_add_handle)    \
 	X(multi_remove_handle) \
 	X(multi_perform)       \
+	X(multi_fdset)         \
 	X(multi_poll)          \
 	X(multi_info_read)     \
 	X(multi_strerror)

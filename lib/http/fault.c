@@ -101,7 +101,7 @@ too_slow(const struct dr_transfer *t, struct dr_err *err)
 		return true;
 	}
 	dr_format_msec((uint64_t)(now - t->last) / 1000, ms);
-	if (now - t->last < (int64_t)t->http->opts.stall_ms * 500)
+	if (now - t->last < t->stall / 2)
 		dr_err_set(err, DR_ERETRY, "%s is too slow", t->host);
 	else if (t->head_bytes == 0)
 		dr_err_set(err, DR_ERETRY, "no answer from %s within %s",

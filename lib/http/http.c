@@ -74,6 +74,8 @@ dr_http_new(const struct dr_http_opts *o, struct dr_err *err)
 	use_default(&h->opts.connect_ms, 10000);
 	use_default(&h->opts.stall_ms, 30000);
 	use_default(&h->opts.patience_ms, 120000);
+	if (h->opts.connect_ms > h->opts.patience_ms)
+		h->opts.connect_ms = h->opts.patience_ms;
 	dr_rate_limit(o->limit_rate);
 	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&mutex);
@@ -113,6 +115,12 @@ dr_http_free(struct dr_http *h)
 	dr_loop_free(l);
 	free(h->ca_file);
 	free(h);
+}
+
+void
+dr_http_hurry(struct dr_http *h, uint64_t ms)
+{
+	h->hurry_ms = ms;
 }
 
 int
@@ -306,6 +314,22 @@ void
 dr_http_cancel(struct dr_http_req *req)
 {
 	dr_loop_cancel(req);
+}
+
+uint64_t
+dr_http_sent(const struct dr_http_req *req)
+{
+	const struct dr_transfer *t = req->transfer;
+
+	return t == NULL ? 0 : t->furthest;
+}
+
+const char *
+dr_http_trouble(const struct dr_http_req *req)
+{
+	const struct dr_transfer *t = req->transfer;
+
+	return t == NULL || t->why.cause == DR_OK ? NULL : t->why.msg;
 }
 
 int

@@ -40,6 +40,13 @@ struct dr_http *dr_http_new(const struct dr_http_opts *, struct dr_err *);
 /* Nothing of it may be in flight. */
 void dr_http_free(struct dr_http *);
 
+/*
+ * Until further notice a request of it is given MS, or its patience where
+ * that is less; 0: its patience.  Those in flight, and steady ones, keep
+ * theirs.  While no other thread uses it.
+ */
+void dr_http_hurry(struct dr_http *, uint64_t ms);
+
 /* What one attempt sends, filled by prepare. */
 struct dr_http_head {
 	struct dr_buf url;  /* whole, with its query, encoded */
@@ -87,7 +94,8 @@ struct dr_http_req {
 	int body_fd; /* with body NULL and LEN > 0: read it from there */
 	uint64_t body_off;
 	uint64_t len;
-	bool once; /* never send again what may have arrived */
+	bool once;   /* never send again what may have arrived */
+	bool steady; /* dr_http_hurry is not for it */
 	/*
 	 * Clears up after us, and so goes on after a stop signal: with
 	 * dr_http_do, for 5 s at most.  A DELETE always does.
@@ -127,6 +135,10 @@ int dr_http_do(struct dr_http *, struct dr_http_req *, struct dr_err *);
 int dr_http_start(struct dr_http *, struct dr_http_req *, struct dr_err *);
 /* Give up on it; it has ended, and may have taken effect. */
 void dr_http_cancel(struct dr_http_req *);
+/* Bytes of its body that went out, in the attempt that got furthest. */
+uint64_t dr_http_sent(const struct dr_http_req *);
+/* Why its last attempt was not good; NULL: none was so far. */
+const char *dr_http_trouble(const struct dr_http_req *);
 
 /*
  * Let all transfers go on until one ends, MS have passed (0: only what is

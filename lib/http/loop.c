@@ -1,5 +1,10 @@
 #include "http/loop.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -200,6 +205,7 @@ again(struct dr_transfer *t, int64_t asked, const struct dr_err *why)
 		return;
 	}
 	t->due = dr_monotonic() + pause;
+	t->why = *why;
 	detach(t);
 }
 
@@ -294,7 +300,7 @@ conclude(struct dr_transfer *t, CURLcode code)
 static bool
 stalled(struct dr_transfer *t, int64_t now)
 {
-	int64_t stall = (int64_t)t->http->opts.stall_ms * 1000;
+	int64_t stall = t->stall;
 
 	if (t->due != -1 || !t->asked)
 		return false;
@@ -409,7 +415,7 @@ next_event(const struct dr_loop *l, int64_t until)
 	int64_t now = dr_monotonic(), at;
 
 	for (const struct dr_transfer *t = l->first; t != NULL; t = t->next) {
-		int64_t stall = (int64_t)t->http->opts.stall_ms * 1000;
+		int64_t stall = t->stall;
 
 		if (t->due != -1)
 			at = t->due;
@@ -431,6 +437,33 @@ next_event(const struct dr_loop *l, int64_t until)
 	return until;
 }
 
+/*
+ * Before a wait: say at once that what came has arrived.  A server that leaves
+ * Nagle's algorithm on (radosgw 16 does) holds back each body that follows a
+ * head, and the last bytes of each reply, until then: 40 ms, as the kernel
+ * would have it.  It falls back to that by itself, so it is told each time.
+ */
+static void
+acknowledge(struct dr_loop *l)
+{
+#ifdef TCP_QUICKACK
+	fd_set in, out, other;
+	int last = -1, on = 1;
+
+	FD_ZERO(&in);
+	FD_ZERO(&out);
+	FD_ZERO(&other);
+	if (l->c->multi_fdset(l->multi, &in, &out, &other, &last) != CURLM_OK)
+		return;
+	for (int fd = 0; fd <= last && fd < FD_SETSIZE; fd++)
+		if (FD_ISSET(fd, &in))
+			(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on,
+			    sizeof(on));
+#else
+	(void)l;
+#endif
+}
+
 int
 dr_loop_turn(struct dr_loop *l, uint64_t ms, int stop_fd, struct dr_err *err)
 {
@@ -449,6 +482,7 @@ dr_loop_turn(struct dr_loop *l, uint64_t ms, int stop_fd, struct dr_err *err)
 			break;
 		at = next_event(l, until);
 		wait = at <= now ? 0 : (at - now + 999) / 1000;
+		acknowledge(l);
 		rc = l->c->multi_poll(l->multi, &stop, stop_fd == -1 ? 0 : 1,
 		    (int)wait, NULL);
 		if (rc != CURLM_OK)
@@ -483,6 +517,7 @@ dr_loop_poll(struct dr_loop *l, struct pollfd *p, nfds_t n, int ms)
 		w[i].fd = p[i].fd;
 		w[i].events = p[i].events; /* the same bits */
 	}
+	acknowledge(l);
 	if (l->c->multi_poll(l->multi, w, (unsigned)n, wait, NULL) != CURLM_OK)
 		return poll(p, n, ms);
 	/* curl does not pass on that a pipe was hung up. */
@@ -499,9 +534,11 @@ dr_loop_start(struct dr_loop *l, struct dr_http *http, struct dr_http_req *req,
     struct dr_err *err)
 {
 	struct dr_transfer *t;
-	struct dr_http_opts *o = &http->opts;
+	uint64_t ms = http->opts.patience_ms;
 	int left;
 
+	if (!req->steady && http->hurry_ms != 0 && http->hurry_ms < ms)
+		ms = http->hurry_ms;
 	dr_http_wipe(req);
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return dr_err_sys(err, "%s: cannot begin", req->what);
@@ -509,7 +546,10 @@ dr_loop_start(struct dr_loop *l, struct dr_http *http, struct dr_http_req *req,
 	t->req = req;
 	t->loop = l;
 	t->begun = dr_monotonic();
-	t->deadline = t->begun + (int64_t)o->patience_ms * 1000;
+	t->stall =
+	    (int64_t)(http->opts.stall_ms < ms ? http->opts.stall_ms : ms) *
+	    1000;
+	t->deadline = t->begun + (int64_t)ms * 1000;
 	t->next = l->first;
 	l->first = t;
 	req->transfer = t;

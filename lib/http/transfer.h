@@ -13,6 +13,7 @@
 
 struct dr_http {
 	struct dr_http_opts opts; /* with defaults filled in */
+	uint64_t hurry_ms;        /* 0: none */
 	char *ca_file;
 };
 
@@ -23,8 +24,11 @@ struct dr_transfer {
 	struct dr_transfer *next;
 	int64_t begun, deadline; /* by dr_monotonic, as all times here */
 	int64_t due;             /* when the next attempt begins; -1: now on */
+	int64_t stall;           /* so long without a byte ends an attempt */
 	unsigned pauses;         /* so far, for their growth */
 	bool answered;           /* some attempt was */
+	uint64_t furthest;       /* of SENT, of any attempt */
+	struct dr_err why;       /* the last one was not good */
 
 	/* Of one attempt. */
 	CURL *easy;

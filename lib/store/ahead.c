@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK   (4U << 20)
-#define SLOTS   6U
+#define BLOCK   (6U << 20)
+#define SLOTS   5U
 #define THREADS 4U
 #define ORDERLY (128U << 10) /* read in order before we read ahead */
 

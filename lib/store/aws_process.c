@@ -1,10 +1,8 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "base/msg.h"
 #include "base/num.h"
+#include "base/spawn.h"
 #include "store/ask.h"
 #include "store/aws_int.h"
 
@@ -77,48 +76,6 @@ bad:
 	    "not end");
 }
 
-static int
-start(char *const argv[], pid_t *pid, int *out, struct dr_err *err)
-{
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t at;
-	sigset_t set;
-	int p[2], r;
-
-	if (pipe2(p, O_CLOEXEC) == -1)
-		return dr_err_sys(err, "cannot make a pipe");
-	if ((r = posix_spawn_file_actions_init(&fa)) != 0)
-		goto fail;
-	if ((r = posix_spawnattr_init(&at)) != 0) {
-		(void)posix_spawn_file_actions_destroy(&fa);
-		goto fail;
-	}
-	/* We ignore SIGPIPE; a command expects to die of it. */
-	(void)sigemptyset(&set);
-	(void)posix_spawnattr_setsigmask(&at, &set);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)posix_spawnattr_setsigdefault(&at, &set);
-	(void)posix_spawnattr_setflags(&at,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	if ((r = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY,
-	         0)) == 0 &&
-	    (r = posix_spawn_file_actions_adddup2(&fa, p[1], 1)) == 0)
-		r = posix_spawnp(pid, argv[0], &fa, &at, argv, environ);
-	(void)posix_spawnattr_destroy(&at);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	if (r != 0)
-		goto fail;
-	(void)close(p[1]);
-	*out = p[0];
-	return 0;
-
-fail:
-	(void)close(p[0]);
-	(void)close(p[1]);
-	errno = r;
-	return dr_err_sys(err, "cannot run \"%s\"", argv[0]);
-}
-
 /* Until the end of its output.  0, or -1. */
 static int
 slurp(int fd, const char *what, int64_t until, struct dr_buf *b,
@@ -178,7 +135,7 @@ run(char *const argv[], struct dr_buf *b, struct dr_err *err)
 	int fd, rc, status = 0;
 	pid_t pid;
 
-	if (start(argv, &pid, &fd, err) == -1)
+	if (dr_spawn(argv, &pid, &fd, err) == -1)
 		return -1;
 	rc = slurp(fd, argv[0], until, b, err);
 	(void)close(fd);
@@ -188,13 +145,7 @@ run(char *const argv[], struct dr_buf *b, struct dr_err *err)
 	}
 	if (rc == -1)
 		return -1;
-	if (WIFSIGNALED(status))
-		return dr_err_set(err, DR_EFAIL, "\"%s\" died of signal %d",
-		    argv[0], WTERMSIG(status));
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return dr_err_set(err, DR_EFAIL, "\"%s\" ended with status %d",
-		    argv[0], WEXITSTATUS(status));
-	return 0;
+	return dr_spawn_ended(argv[0], status, err);
 }
 
 /* { "Version": 1, ... } */

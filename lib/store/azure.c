@@ -20,6 +20,15 @@ region(const struct dr_store *store)
 }
 
 static void
+hurry(struct dr_store *store, uint64_t ms)
+{
+	struct dr_azure *a = (struct dr_azure *)store;
+
+	dr_http_hurry(a->http, ms);
+	dr_http_hurry(a->brief, ms);
+}
+
+static void
 azure_free(struct dr_store *store)
 {
 	struct dr_azure *a = (struct dr_azure *)store;
@@ -52,6 +61,7 @@ static const struct dr_store_ops ops = {
 	.upload_abort = dr_az_upload_abort,
 	.try_replace = dr_az_try_replace,
 	.region = region,
+	.hurry = hurry,
 	.free = azure_free,
 };
 

@@ -30,7 +30,7 @@ struct dirsink {
 	uint64_t at, flushed;
 	char *name; /* the object's */
 	const char *base;
-	char tmp[DR_TMP_MAX]; /* "" once it is gone */
+	char tmp[DR_TMP_MAX]; /* "": it has none, or it is gone */
 };
 
 int
@@ -162,12 +162,26 @@ is_ours(const struct dirsink *s)
 static int
 name_it(struct dirsink *s)
 {
-	if (linkat(s->dirfd, s->tmp, s->dirfd, s->base, 0) == 0)
+	char self[32];
+
+	if (s->tmp[0] == '\0') {
+		(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
+		if (linkat(AT_FDCWD, self, s->dirfd, s->base,
+		        AT_SYMLINK_FOLLOW) == 0)
+			return 0;
+	} else if (linkat(s->dirfd, s->tmp, s->dirfd, s->base, 0) == 0)
 		return 0;
 	if (errno == EEXIST) {
 		if (is_ours(s))
 			return 0;
 		errno = EEXIST;
+		return -1;
+	}
+	if (s->tmp[0] == '\0') {
+		/* No /proc, or no hard links, or none to such a file. */
+		s->d->named = errno == ENOENT || errno == EPERM ||
+		              errno == EACCES || errno == EXDEV ||
+		              errno == EOPNOTSUPP || errno == ENOSYS;
 		return -1;
 	}
 	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
@@ -188,16 +202,21 @@ drop_tmp(struct dirsink *s)
 	s->tmp[0] = '\0';
 }
 
+/* Durable, then what must come BEFORE, then named. */
 static int
-dirsink_finish(struct dr_sink *sink, struct dr_err *err)
+settle(struct dirsink *s, int (*before)(void *, struct dr_err *), void *arg,
+    struct dr_err *err)
 {
-	struct dirsink *s = (struct dirsink *)sink;
 	int saved;
 
 	if (dr_dir_root(s->d, err) == -1)
 		return -1;
 	if (fsync(s->fd) == -1)
 		return dr_err_sys(err, "cannot write \"%s\"", s->name);
+	if (before != NULL && before(arg, err) == -1) {
+		errno = 0;
+		return -1;
+	}
 	if (name_it(s) == -1) {
 		saved = errno;
 		dr_err_sys(err, "cannot create \"%s\"", s->name);
@@ -213,6 +232,12 @@ dirsink_finish(struct dr_sink *sink, struct dr_err *err)
 	if (saved == -1)
 		return dr_err_sys(err, "cannot write \"%s\"", s->name);
 	return 0;
+}
+
+static int
+dirsink_finish(struct dr_sink *sink, struct dr_err *err)
+{
+	return settle((struct dirsink *)sink, NULL, NULL, err);
 }
 
 static void
@@ -235,8 +260,37 @@ static const struct dr_sink_ops dirsink_ops = {
 	.free = dirsink_free,
 };
 
-static struct dr_sink *
-dir_put(struct dr_store *store, const char *name, struct dr_err *err)
+/*
+ * For what is SMALL without a name until it has its own, where the file system
+ * knows that: a kill leaves nothing behind.
+ */
+static int
+open_new(struct dirsink *s, bool small, struct dr_err *err)
+{
+	if (small && !s->d->named) {
+		s->fd = openat(s->dirfd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC,
+		    0666);
+		if (s->fd != -1)
+			return 0;
+		if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)
+			s->d->named = true;
+	}
+	if (dr_tmp_new(s->base, s->tmp, err) == -1) {
+		s->tmp[0] = '\0';
+		return -1;
+	}
+	s->fd = openat(s->dirfd, s->tmp,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (s->fd != -1)
+		return 0;
+	dr_err_sys(err, "cannot create \"%s\"", s->name);
+	s->tmp[0] = '\0';
+	return -1;
+}
+
+static struct dirsink *
+sink_new(struct dr_store *store, const char *name, bool small,
+    struct dr_err *err)
 {
 	struct dr_dir *d = (struct dr_dir *)store;
 	struct dirsink *s;
@@ -254,43 +308,59 @@ dir_put(struct dr_store *store, const char *name, struct dr_err *err)
 	if (s->dirfd == -1)
 		goto fail;
 	s->base = s->name + strlen(s->name) - strlen(s->base);
-	if (dr_tmp_new(s->base, s->tmp, err) == -1) {
-		s->tmp[0] = '\0';
+	if (open_new(s, small, err) == -1)
 		goto fail;
-	}
-	s->fd = openat(s->dirfd, s->tmp,
-	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (s->fd == -1) {
-		dr_err_sys(err, "cannot create \"%s\"", s->name);
-		s->tmp[0] = '\0';
-		goto fail;
-	}
-	return &s->sink;
+	return s;
 
 fail:
 	dirsink_free(&s->sink);
 	return NULL;
 }
 
-static enum dr_put_result
-dir_put_small(struct dr_store *store, const char *name, const void *data,
-    size_t len, bool *lost, struct dr_err *err)
+static struct dr_sink *
+dir_put(struct dr_store *store, const char *name, struct dr_err *err)
 {
-	struct dr_sink *s = dir_put(store, name, err);
-	enum dr_put_result res = DR_PUT_FAILED;
+	struct dirsink *s = sink_new(store, name, false, err);
 
-	(void)lost;
+	return s == NULL ? NULL : &s->sink;
+}
+
+static enum dr_put_result
+dir_put_before(struct dr_small *p, struct dr_err *err)
+{
+	struct dr_dir *d = (struct dr_dir *)p->store;
+	struct dirsink *s = sink_new(p->store, p->name, true, err);
+	enum dr_put_result res = DR_PUT_FAILED;
+	bool named = d->named;
 
 	if (s == NULL)
 		return DR_PUT_FAILED;
-	if (dr_sink_write(s, data, len, err) == 0) {
-		if (dr_sink_finish(s, err) == 0)
+	if (dr_sink_write(&s->sink, p->data, p->len, err) == 0) {
+		if (settle(s, p->before, p->arg, err) == 0)
 			res = DR_PUT_OK;
 		else if (errno == EEXIST)
 			res = DR_PUT_EXISTS;
 	}
-	dr_sink_free(s);
+	dr_sink_free(&s->sink);
+	if (res == DR_PUT_FAILED && d->named != named) {
+		/* It would take no name: once more, with one from the start. */
+		dr_err_clear(err);
+		return dir_put_before(p, err);
+	}
 	return res;
+}
+
+static enum dr_put_result
+dir_put_small(struct dr_store *store, const char *name, const void *data,
+    size_t len, bool *lost, struct dr_err *err)
+{
+	struct dr_small p = { .store = store,
+		.name = name,
+		.data = data,
+		.len = len };
+
+	(void)lost;
+	return dir_put_before(&p, err);
 }
 
 static void
@@ -497,12 +567,14 @@ dir_free(struct dr_store *store)
 static const struct dr_store_ops dir_ops = {
 	.put = dir_put,
 	.put_small = dir_put_small,
+	.put_before = dir_put_before,
 	.stat = dir_stat,
 	.get = dir_get,
 	.list = dir_list,
 	.scans = true,
 	.dirs = dir_dirs,
 	.del = dr_dir_delete,
+	.rmdir = dr_dir_rmdir,
 	.uploads = dr_dir_uploads,
 	.upload_abort = dr_dir_upload_abort,
 	.try_replace = dr_dir_try_replace,

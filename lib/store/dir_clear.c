@@ -57,6 +57,25 @@ dr_dir_delete(struct dr_store *store, const char *name, struct dr_err *err)
 }
 
 int
+dr_dir_rmdir(struct dr_store *store, const char *name, struct dr_err *err)
+{
+	struct dr_dir *d = (struct dr_dir *)store;
+	const char *base;
+	int fd, rc = -1;
+
+	if ((fd = dr_dir_parent(d, name, false, &base, err)) == -1)
+		return -1;
+	if (unlinkat(fd, base, AT_REMOVEDIR) == 0)
+		rc = dr_dir_sync(fd) == 0 ? 1 : -1;
+	else if (errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST)
+		rc = 0;
+	if (rc == -1)
+		dr_err_sys(err, "cannot remove \"%s/%s\"", store->url, name);
+	close(fd);
+	return rc;
+}
+
+int
 dr_dir_upload_abort(struct dr_store *store, const char *name, const char *id,
     struct dr_err *err)
 {

@@ -10,6 +10,7 @@ struct dr_dir {
 	struct dr_store store;
 	int root;     /* -1 until used */
 	char *synced; /* the last directory whose parents were fsynced */
+	bool named;   /* it has no files without a name */
 };
 
 #define DR_DIR_DEPTH_MAX 8
@@ -30,6 +31,7 @@ int dr_dir_sync(int fd);
 
 /* Clearing up, as in store.h. */
 int dr_dir_delete(struct dr_store *, const char *name, struct dr_err *);
+int dr_dir_rmdir(struct dr_store *, const char *name, struct dr_err *);
 int dr_dir_uploads(struct dr_store *, const char *prefix,
     int (*fn)(void *, const struct dr_upload *, struct dr_err *), void *arg,
     struct dr_err *);

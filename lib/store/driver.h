@@ -13,13 +13,18 @@
 /*
  * Each as its namesake in store.h.  Members that a kind lacks are NULL: then
  * store.c does without (put_begin: put_small at once; dirs: from a list;
- * versions, uploads: none; locked, room: 0).
+ * versions, uploads: none; locked, room: 0; hurry: nothing waits).
  */
 struct dr_store_ops {
 	struct dr_sink *(
 	    *put)(struct dr_store *, const char *, struct dr_err *);
 	enum dr_put_result (*put_small)(struct dr_store *, const char *,
 	    const void *, size_t, bool *, struct dr_err *);
+	/*
+	 * put_small for one with a BEFORE, which is asked between the bytes
+	 * and the name; else store.c asks it first.
+	 */
+	enum dr_put_result (*put_before)(struct dr_small *, struct dr_err *);
 	/*
 	 * For stores over HTTP, in place of put_small: begin; look, after a
 	 * turn of the loop, whether it has ended (then result, lost and err
@@ -51,6 +56,8 @@ struct dr_store_ops {
 	int (*locked)(struct dr_store *, const char *, struct dr_lock *,
 	    struct dr_err *);
 	int (*del)(struct dr_store *, const char *, struct dr_err *);
+	/* NULL: has_dirs is false. */
+	int (*rmdir)(struct dr_store *, const char *, struct dr_err *);
 	int (*uploads)(struct dr_store *, const char *,
 	    int (*)(void *, const struct dr_upload *, struct dr_err *), void *,
 	    struct dr_err *);
@@ -61,6 +68,7 @@ struct dr_store_ops {
 	bool scans;
 	const char *(*region)(const struct dr_store *);
 	int (*room)(struct dr_store *, uint64_t *size, uint64_t *free);
+	void (*hurry)(struct dr_store *, uint64_t);
 	void (*free)(struct dr_store *);
 };
 

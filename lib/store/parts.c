@@ -12,6 +12,7 @@
 #include "base/fd.h"
 
 #define MEM_PART (8U << 20)
+#define SMALL    (5U << 20) /* the least that S3 takes */
 #define SLOTS    (DR_PARTS_MEMORY / MEM_PART)
 #define TURN     (256U << 10) /* between two looks at what is in flight */
 
@@ -34,9 +35,11 @@ struct parts {
 	void *arg;
 	struct slot slot[SLOTS], *now; /* NOW: the one that is being filled */
 	unsigned launched;
-	size_t fed; /* since the last turn */
-	bool begun, ended;
-	struct dr_err early; /* what went wrong before finish */
+	size_t fed;      /* since the last turn */
+	uint64_t landed; /* bytes of parts that are there */
+	bool begun, ending, ended;
+	bool several;        /* others began with it */
+	struct dr_err early; /* what went wrong and was not told yet */
 };
 
 /* Alive: several stores are written to in one thread, in step. */
@@ -121,6 +124,15 @@ dr_parts_temporary(struct dr_err *err)
 	return fd;
 }
 
+/* All of a body's have one size as long as they do not grow: R2 wants that. */
+static uint64_t
+part_size(const struct parts *p, unsigned n)
+{
+	uint64_t size = dr_part_size(n);
+
+	return p->several && size == MEM_PART ? SMALL : size;
+}
+
 /* Make S ready to take part N. */
 static int
 slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
@@ -129,11 +141,14 @@ slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
 		return dr_err_set(err, DR_EFAIL,
 		    "a body of more than %u parts cannot be stored",
 		    DR_PARTS_MAX);
+	if (n == 1)
+		p->several = sinks > 1;
 	s->n = n;
 	s->len = 0;
-	s->size = dr_part_size(n);
+	s->size = part_size(p, n);
 	if (s->size <= MEM_PART) {
-		if (s->mem == NULL && (s->mem = malloc(MEM_PART)) == NULL)
+		if (s->mem == NULL &&
+		    (s->mem = malloc((size_t)s->size)) == NULL)
 			return dr_err_sys(err, "cannot allocate a part");
 	} else {
 		free(s->mem);
@@ -187,6 +202,7 @@ look(struct parts *p, size_t *flying, struct dr_err *err)
 		dr_http_wipe(&s->req);
 		if (failed || rc == -1)
 			return -1;
+		p->landed += s->len;
 	}
 	return 0;
 }
@@ -225,6 +241,7 @@ launch(struct parts *p, struct dr_err *err)
 	s->req.body = s->mem;
 	s->req.body_fd = s->mem == NULL ? s->fd : -1;
 	s->req.len = s->len;
+	s->req.steady = true;
 	if (p->ops->part(p->arg, s->n, s->sha256,
 	        p->ops->no_md5 ? NULL : s->md5, &s->req, err) == -1)
 		return -1;
@@ -239,6 +256,13 @@ launch(struct parts *p, struct dr_err *err)
 	return 0;
 }
 
+/* Of several, each keeps one part in flight, for memory's sake. */
+static size_t
+most_flying(void)
+{
+	return sinks > 1 ? 2 : SLOTS;
+}
+
 /* Have a slot that takes bytes. */
 static int
 room(struct parts *p, struct dr_err *err)
@@ -249,8 +273,7 @@ room(struct parts *p, struct dr_err *err)
 		return 0;
 	if (p->now != NULL && launch(p, err) == -1)
 		return -1;
-	/* Of several, each keeps one part in flight, for memory's sake. */
-	if (wait_below(p, sinks > 1 ? 2 : SLOTS, err) == -1)
+	if (wait_below(p, most_flying(), err) == -1)
 		return -1;
 	while (p->slot[i].state != FREE)
 		i++;
@@ -265,6 +288,10 @@ parts_write(struct dr_sink *sink, const void *buf, size_t len,
 	const char *at = buf;
 	size_t n, flying;
 
+	if (p->early.cause != DR_OK) {
+		*err = p->early;
+		return -1;
+	}
 	while (len > 0) {
 		if (room(p, err) == -1)
 			return -1;
@@ -284,13 +311,45 @@ parts_write(struct dr_sink *sink, const void *buf, size_t len,
 	return 0;
 }
 
+/* What fails stays for write or finish to tell. */
+static uint64_t
+parts_room(struct dr_sink *sink, uint64_t *moved, const char **why)
+{
+	struct parts *p = (struct parts *)sink;
+	size_t flying = 0;
+
+	*moved = p->landed;
+	if (p->early.cause == DR_OK && look(p, &flying, &p->early) == 0 &&
+	    !p->ending && p->now != NULL && p->now->len == p->now->size &&
+	    launch(p, &p->early) == 0)
+		flying++;
+	if (p->early.cause != DR_OK)
+		return UINT64_MAX;
+	*moved = p->landed;
+	for (size_t i = 0; i < SLOTS; i++) {
+		const struct dr_http_req *req = &p->slot[i].req;
+
+		if (p->slot[i].state != FLYING)
+			continue;
+		*moved += dr_http_sent(req);
+		if (*why == NULL)
+			*why = dr_http_trouble(req);
+	}
+	if (p->ending)
+		return flying == 0 ? UINT64_MAX : 0;
+	if (p->now != NULL)
+		return p->now->size - p->now->len;
+	return flying < most_flying() ? part_size(p, p->launched + 1) : 0;
+}
+
 /* The last part goes on its way; what fails stays for finish. */
 static void
 parts_ending(struct dr_sink *sink)
 {
 	struct parts *p = (struct parts *)sink;
 
-	if (p->launched > 0 && p->now != NULL)
+	p->ending = true;
+	if (p->early.cause == DR_OK && p->launched > 0 && p->now != NULL)
 		(void)launch(p, &p->early);
 }
 
@@ -350,6 +409,7 @@ static const struct dr_sink_ops sink_ops = {
 	.write = parts_write,
 	.finish = parts_finish,
 	.ending = parts_ending,
+	.room = parts_room,
 	.free = parts_free,
 };
 

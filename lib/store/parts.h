@@ -3,8 +3,8 @@
  * of them in flight.
  *
  * Parts begin at 8 MiB and grow so that 10,000 of them hold 5 TiB.  Those of
- * 8 MiB are kept in memory, of which a sink holds at most DR_PARTS_MEMORY,
- * and each of several that live at once two thirds of that;
+ * 8 MiB are kept in memory, of which a sink holds at most DR_PARTS_MEMORY;
+ * each of several that live at once holds two, of 5 MiB;
  * larger ones (beyond the first 31 GiB) lie in unlinked temporary files
  * ($TMPDIR or /var/tmp) until they have arrived.  A body that fits in one
  * part goes up in a single request, without parts.
@@ -25,8 +25,8 @@ struct dr_parts_ops {
 	/* MD5 is not wanted: part gets NULL for it. */
 	bool no_md5;
 	/*
-	 * All of it fits: put it, in one request, and wait.  errno EEXIST is
-	 * passed on.
+	 * All of it fits: put it, in one request, and wait.  errno EEXIST and
+	 * EALREADY are passed on.
 	 */
 	int (*whole)(void *, const void *, size_t, struct dr_err *);
 	/* Before the first part. */
@@ -48,7 +48,7 @@ struct dr_parts_ops {
 	    struct dr_err *);
 	/*
 	 * All N have landed: make them the object, create-only.  errno EEXIST
-	 * is passed on.
+	 * and EALREADY are passed on.
 	 */
 	int (*complete)(void *, unsigned n, struct dr_err *);
 	/*

@@ -65,6 +65,12 @@ s3_del(struct dr_store *store, const char *name, struct dr_err *err)
 	    name, VERSIONS_MAX);
 }
 
+static void
+s3_hurry(struct dr_store *store, uint64_t ms)
+{
+	dr_http_hurry(((struct dr_s3 *)store)->http, ms);
+}
+
 static const char *
 s3_region(const struct dr_store *store)
 {
@@ -107,6 +113,7 @@ const struct dr_store_ops dr_s3_ops = {
 	.upload_abort = dr_s3_upload_abort,
 	.try_replace = dr_s3_try_replace,
 	.region = s3_region,
+	.hurry = s3_hurry,
 	.free = s3_free,
 };
 

@@ -123,6 +123,7 @@ struct dr_s3_head {
 	uint64_t size;
 	int64_t mtime;
 	char etag[128], version[256]; /* "" without one */
+	bool opaque; /* the ETag is no hash: encrypted by a key of KMS */
 };
 
 /* 1 and *HEAD, 0 absent, -1.  VERSION may be NULL. */
@@ -150,6 +151,31 @@ bool dr_s3_may_replace(struct dr_s3 *, const char *name, struct dr_err *);
 struct dr_sink *dr_s3_put(struct dr_store *, const char *name, struct dr_err *);
 int dr_s3_try_replace(struct dr_store *, const char *name, bool parts,
     const void *, size_t, struct dr_err *);
+
+/* --- s3_own.c: is it ours, after a reply that was lost? -------------------------- */
+
+#define DR_S3_ETAG_LEN 64
+
+enum dr_s3_own {
+	DR_S3_OURS,   /* by its bytes, or their hash */
+	DR_S3_ALIKE,  /* of the same size; more cannot be known */
+	DR_S3_HIDDEN, /* it may not even be looked at */
+	DR_S3_OTHER,  /* or there is none */
+	DR_S3_UNKNOWN /* ERR: the question failed */
+};
+
+/*
+ * Of SIZE bytes: DATA where they went up in one request, else NULL and the
+ * ETAG that their parts make ("": not known).  *VERSION: which it is, or "".
+ * ERR is also set where it is HIDDEN, and may be with others.
+ */
+enum dr_s3_own
+dr_s3_own(struct dr_s3 *, const char *name, const char *etag, const void *data,
+    uint64_t size, char *version, size_t versionlen, struct dr_err *);
+/* The ETag of a whole: the MD5 of those of its N parts, where they are. */
+bool dr_s3_whole_etag(char *const *etag, unsigned n, char out[DR_S3_ETAG_LEN]);
+/* How many parts it says that an object is made of; 0: it does not say. */
+unsigned dr_s3_etag_parts(const char *etag);
 
 /* --- s3_list.c --- */
 

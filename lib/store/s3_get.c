@@ -40,6 +40,7 @@ take(const struct dr_s3_call *c, struct dr_s3_head *h, struct dr_err *err)
 	const char *etag = dr_http_field(c->req, "etag");
 	const char *version =
 	    dr_http_field(c->req, c->s3->dialect->version_header);
+	const char *sse = dr_http_field(c->req, "x-amz-server-side-encryption");
 	struct dr_err ignored = { 0 };
 	int64_t n;
 
@@ -55,6 +56,7 @@ take(const struct dr_s3_call *c, struct dr_s3_head *h, struct dr_err *err)
 		(void)snprintf(h->etag, sizeof(h->etag), "%s", etag);
 	if (version != NULL)
 		(void)snprintf(h->version, sizeof(h->version), "%s", version);
+	h->opaque = sse != NULL && strncmp(sse, "aws:kms", 7) == 0;
 	return 0;
 }
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/msg.h"
 #include "base/num.h"
 #include "store/parts.h"
@@ -26,15 +24,84 @@ struct upload {
 	uint64_t size;
 };
 
+/*
+ * Is it locked as was asked for?  radosgw takes no locks from the request
+ * that begins an upload in parts; it is locked then.  Not where the question
+ * was not understood: such a store would take the lock for the object.
+ */
+static int
+read_back(struct upload *u, const char *version, struct dr_err *err)
+{
+	const struct dr_lock *want = &u->s3->store.opts->lock;
+	struct dr_err ignored = { 0 };
+	struct dr_lock have;
+	bool knows;
+
+	if (want->mode == DR_LOCK_NONE && !want->hold)
+		return 0;
+	if (dr_s3_locked_version(u->s3, u->name, version, &have, &knows, err) ==
+	    -1)
+		return -1;
+	if (knows && dr_s3_lock_enough(u->s3, u->name, &have, &ignored) == -1 &&
+	    (dr_s3_lock(u->s3, u->name, version, err) == -1 ||
+	        dr_s3_locked_version(u->s3, u->name, version, &have, NULL,
+	            err) == -1))
+		return -1;
+	return dr_s3_lock_enough(u->s3, u->name, &have, err);
+}
+
+static int
+taken(const struct upload *u, struct dr_err *err)
+{
+	dr_err_set(err, DR_EFAIL, "cannot create \"%s/%s\": it exists",
+	    u->s3->store.url, u->name);
+	errno = EEXIST;
+	return -1;
+}
+
+/*
+ * There is one of that name, after a reply to us was lost: is it ours?  0;
+ * -1, errno EEXIST; errno EALREADY: nothing speaks against it, but what is
+ * there cannot be read.
+ */
+static int
+settle(struct upload *u, enum dr_s3_own own, const char *version,
+    struct dr_err *err)
+{
+	if (own == DR_S3_UNKNOWN)
+		return -1;
+	dr_err_clear(err);
+	if (own == DR_S3_OTHER)
+		return taken(u, err);
+	if (read_back(u, version, err) == -1)
+		return -1;
+	if (own == DR_S3_OURS)
+		return 0;
+	(void)taken(u, err);
+	dr_err_hint(err, "it may be our own: a reply was lost, and what is "
+	                 "there cannot be read");
+	errno = EALREADY;
+	return -1;
+}
+
 static int
 upload_whole(void *arg, const void *data, size_t len, struct dr_err *err)
 {
 	struct upload *u = arg;
 	enum dr_put_result res;
+	char version[256] = "";
 	bool lost;
 
 	res = dr_store_put_small(&u->s3->store, u->name, data, len, &lost, err);
-	return res == DR_PUT_OK ? 0 : -1;
+	if (res == DR_PUT_OK)
+		return 0;
+	if (res == DR_PUT_FAILED || !lost)
+		return -1;
+	dr_err_clear(err);
+	return settle(u,
+	    dr_s3_own(u->s3, u->name, "", data, len, version, sizeof(version),
+	        err),
+	    version, err);
 }
 
 static int
@@ -197,111 +264,49 @@ manifest(const struct upload *u, unsigned n, struct dr_buf *out,
 	return dr_buf_str(out, "</CompleteMultipartUpload>", err);
 }
 
-/* The ETag of the whole: the MD5 of those of its N parts, where they are. */
-static bool
-whole_etag(const struct upload *u, unsigned n, char out[64])
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned char part[16], digest[16];
-	char text[33];
-	bool good = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1;
-
-	for (unsigned i = 0; good && i < n; i++) {
-		const char *e = u->etag[i] + (u->etag[i][0] == '"');
-
-		good = strspn(e, "0123456789abcdef") == 32;
-		if (!good)
-			break;
-		memcpy(text, e, 32);
-		text[32] = '\0';
-		good = dr_unhex(text, 16, part) &&
-		       EVP_DigestUpdate(ctx, part, 16) == 1;
-	}
-	good = good && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-	EVP_MD_CTX_free(ctx);
-	if (good)
-		(void)snprintf(out, 64, "\"%s-%u\"", dr_hex(digest, 16, text),
-		    n);
-	return good;
-}
-
-/*
- * The reply to an earlier attempt was lost, and now the upload is gone or
- * the name is taken: was it by us?  1, 0, -1.
- */
+/* The reply tells of how many parts it made the object, where it does. */
 static int
-was_it_us(struct upload *u, unsigned n, char *version, size_t versionlen,
-    struct dr_err *err)
+parts_used(const struct dr_s3_call *c, unsigned n, struct dr_err *err)
 {
-	struct dr_s3_head h;
-	char etag[64];
-	int rc = dr_s3_look(u->s3, u->name, NULL, &h, err);
-
-	if (rc != 1)
-		return rc;
-	(void)snprintf(version, versionlen, "%s", h.version);
-	if (whole_etag(u, n, etag) && strchr(h.etag, '-') != NULL)
-		return strcmp(etag, h.etag) == 0;
-	return h.size == u->size;
-}
-
-/*
- * Is it locked as was asked for?  radosgw takes no locks from the request
- * that begins an upload in parts; it is locked then.  Not where the question
- * was not understood: such a store would take the lock for the object.
- */
-static int
-read_back(struct upload *u, const char *version, struct dr_err *err)
-{
-	const struct dr_lock *want = &u->s3->store.opts->lock;
 	struct dr_err ignored = { 0 };
-	struct dr_lock have;
-	bool knows;
+	char etag[ETAG_MAX] = "";
+	unsigned used;
 
-	if (want->mode == DR_LOCK_NONE && !want->hold)
+	if (dr_s3_element(c->req->reply.data, c->req->reply.len,
+	        "CompleteMultipartUploadResult/ETag", etag, sizeof(etag),
+	        &ignored) == -1 ||
+	    (used = dr_s3_etag_parts(etag)) == 0 || used == n)
 		return 0;
-	if (dr_s3_locked_version(u->s3, u->name, version, &have, &knows, err) ==
-	    -1)
-		return -1;
-	if (knows && dr_s3_lock_enough(u->s3, u->name, &have, &ignored) == -1 &&
-	    (dr_s3_lock(u->s3, u->name, version, err) == -1 ||
-	        dr_s3_locked_version(u->s3, u->name, version, &have, NULL,
-	            err) == -1))
-		return -1;
-	return dr_s3_lock_enough(u->s3, u->name, &have, err);
-}
-
-static int
-taken(const struct upload *u, struct dr_err *err)
-{
-	dr_err_set(err, DR_EFAIL, "cannot create \"%s/%s\": it exists",
-	    u->s3->store.url, u->name);
-	errno = EEXIST;
-	return -1;
+	return dr_err_set(err, DR_EDATA,
+	    "%s failed: it was sent in %u parts, and the store made an object "
+	    "of %u",
+	    c->what, n, used);
 }
 
 /* What the store answered to the completion.  1 done; 0 again; -1. */
 static int
 completed(struct upload *u, const struct dr_s3_call *c, unsigned n, bool lost,
-    bool once, char *version, size_t versionlen, struct dr_err *err)
+    bool once, struct dr_err *err)
 {
 	const char *v = dr_http_field(c->req, u->s3->dialect->version_header);
+	char version[256] = "", etag[DR_S3_ETAG_LEN] = "";
 	int status = c->req->status;
+	enum dr_s3_own own;
 
 	if (status == 200 && c->said.code[0] == '\0') {
-		if (v != NULL)
-			(void)snprintf(version, versionlen, "%s", v);
-		return 1;
-	}
-	if (lost && (status == 412 || status == 404)) {
-		switch (was_it_us(u, n, version, versionlen, err)) {
-		case 1:
-			return 1;
-		case -1:
+		if (parts_used(c, n, err) == -1)
 			return -1;
-		default:
-			break;
-		}
+		return read_back(u, v == NULL ? "" : v, err) == -1 ? -1 : 1;
+	}
+	/* The upload is gone, or the name is taken: perhaps by us. */
+	if (lost && (status == 412 || status == 404)) {
+		(void)dr_s3_whole_etag(u->etag, n, etag);
+		own = dr_s3_own(u->s3, u->name, etag, NULL, u->size, version,
+		    sizeof(version), err);
+		if (status == 404 && own == DR_S3_HIDDEN)
+			return -1;
+		if (status == 412 || own != DR_S3_OTHER)
+			return settle(u, own, version, err) == -1 ? -1 : 1;
 	}
 	if (status == 412 || dr_s3_is(c, "PreconditionFailed"))
 		return taken(u, err);
@@ -341,7 +346,6 @@ upload_complete(void *arg, unsigned n, struct dr_err *err)
 	struct upload *u = arg;
 	const char *const *once = u->s3->dialect->once;
 	struct dr_buf xml = { .max = COMPLETE_MAX };
-	char version[256] = "";
 	struct dr_s3_call c;
 	bool lost = false;
 	int rc = 0;
@@ -367,15 +371,12 @@ upload_complete(void *arg, unsigned n, struct dr_err *err)
 		if ((rc = dr_s3_do(&c, err)) == -1)
 			goto next;
 		lost = lost || c.own.lost;
-		rc = completed(u, &c, n, lost, cond, version, sizeof(version),
-		    err);
+		rc = completed(u, &c, n, lost, cond, err);
 next:
 		dr_s3_wipe(&c);
 	} while (rc == 0);
-	if (rc == 1)
-		rc = read_back(u, version, err);
 	dr_buf_free(&xml);
-	return rc;
+	return rc == 1 ? 0 : -1;
 }
 
 static void

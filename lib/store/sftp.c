@@ -168,6 +168,30 @@ del(struct dr_store *store, const char *name, struct dr_err *err)
 	return remove_as((struct sftp *)store, name, name, err);
 }
 
+static enum sftp_rc
+do_rmdir(struct sftp_conn *c, void *arg)
+{
+	struct call *call = arg;
+
+	return sftp_rmdir(c, call->path);
+}
+
+/* Servers do not tell whether it is not empty or may not be removed. */
+static int
+rmdir_op(struct dr_store *store, const char *name, struct dr_err *err)
+{
+	struct sftp *s = (struct sftp *)store;
+	char *path = sftp_path(s, name, err);
+	struct call call = { .path = path };
+	enum sftp_rc rc;
+
+	if (path == NULL)
+		return -1;
+	rc = sftp_run(s, NULL, false, do_rmdir, &call, err);
+	free(path);
+	return rc == SFTP_OK ? 1 : rc == SFTP_FATAL ? -1 : 0;
+}
+
 static int
 upload_abort(struct dr_store *store, const char *name, const char *id,
     struct dr_err *err)
@@ -238,6 +262,12 @@ room_op(struct dr_store *store, uint64_t *size, uint64_t *free)
 	return 1;
 }
 
+static void
+hurry(struct dr_store *store, uint64_t ms)
+{
+	((struct sftp *)store)->hurry_ms = ms;
+}
+
 static const struct dr_store_ops sftp_ops = {
 	.put = sftp_put,
 	.put_small = sftp_put_small,
@@ -250,10 +280,12 @@ static const struct dr_store_ops sftp_ops = {
 	.scans = true,
 	.dirs = sftp_dirs,
 	.del = del,
+	.rmdir = rmdir_op,
 	.uploads = sftp_uploads,
 	.upload_abort = upload_abort,
 	.try_replace = sftp_try_replace,
 	.room = room_op,
+	.hurry = hurry,
 	.free = free_op,
 };
 

@@ -15,9 +15,23 @@
 #include "store/knownhosts.h"
 #include "store/sftp_int.h"
 
+uint64_t
+sftp_limit(const struct sftp *s)
+{
+	uint64_t ms = s->store.opts->patience_ms, hurry = s->hurry_ms;
+
+	if (ms == 0)
+		ms = SFTP_PATIENCE;
+	return hurry != 0 && hurry < ms ? hurry : ms;
+}
+
 void
 sftp_patience(struct sftp_conn *c, uint64_t ms)
 {
+	uint64_t most = sftp_limit(c->store);
+
+	if (ms > most)
+		ms = most;
 	if (c->cleanup && ms > SFTP_CLEANUP_MS)
 		ms = SFTP_CLEANUP_MS;
 	c->until = dr_monotonic() + (int64_t)ms * 1000;

@@ -295,6 +295,10 @@ walk_entry(struct walk *w, const char *prefix, const struct entry *e,
 	return rc;
 }
 
+/*
+ * sftp lists in no order, so a directory is held whole to be sorted: about 100
+ * bytes a name (100,000 names: 19 MB for all of dr-list).
+ */
 static int
 walk(struct walk *w, const char *prefix, struct dr_err *err)
 {

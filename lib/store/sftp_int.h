@@ -73,6 +73,7 @@ struct sftp {
 	bool need_fsync;  /* unless the URL says fsync=no */
 	atomic_bool ever; /* there was a connection */
 	atomic_bool no_dir_fsync;
+	_Atomic uint64_t hurry_ms; /* 0: none */
 	pthread_t main;
 	pthread_mutex_t mutex; /* over all that follows */
 	pthread_cond_t idle;
@@ -97,7 +98,9 @@ void sftp_hangup(struct sftp_conn *);
 int sftp_wait(struct sftp_conn *);
 /* The same until FD is ready for EVENTS of poll(2). */
 int sftp_wait_fd(struct sftp_conn *, int fd, short events);
-/* The next call may take MS. */
+/* How long one request is tried for, in all, in milliseconds. */
+uint64_t sftp_limit(const struct sftp *);
+/* The next call may take MS, if that is not beyond the limit. */
 void sftp_patience(struct sftp_conn *, uint64_t ms);
 
 /* sftp_auth.c: log in. */
@@ -132,6 +135,7 @@ int sftp_readdir(struct sftp_file *, char *name, size_t cap,
 enum sftp_rc sftp_rename(struct sftp_conn *, const char *from, const char *to);
 enum sftp_rc sftp_unlink(struct sftp_conn *, const char *path);
 enum sftp_rc sftp_mkdir(struct sftp_conn *, const char *path);
+enum sftp_rc sftp_rmdir(struct sftp_conn *, const char *path);
 /* RC, or SFTP_FULL where that was no more than a guess at it. */
 enum sftp_rc sftp_why(struct sftp_conn *, enum sftp_rc, const char *path);
 /* How large the file system of PATH is, and what of it is free. */

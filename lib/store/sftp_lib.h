@@ -36,6 +36,7 @@
 	X(sftp_read)                \
 	X(sftp_readdir_ex)          \
 	X(sftp_rename_ex)           \
+	X(sftp_rmdir_ex)            \
 	X(sftp_seek64)              \
 	X(sftp_shutdown)            \
 	X(sftp_stat_ex)             \

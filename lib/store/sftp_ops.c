@@ -290,6 +290,18 @@ sftp_room(struct sftp_conn *c, const char *path, uint64_t *size, uint64_t *free)
 }
 
 enum sftp_rc
+sftp_rmdir(struct sftp_conn *c, const char *path)
+{
+	int rc;
+
+	sftp_patience(c, SFTP_STALL_MS);
+	do {
+		rc = ssh2.sftp_rmdir_ex(c->sftp, path, (unsigned)strlen(path));
+	} while (AGAIN(c, rc));
+	return END(c, rc);
+}
+
+enum sftp_rc
 sftp_why(struct sftp_conn *c, enum sftp_rc said, const char *path)
 {
 	LIBSSH2_SFTP_STATVFS v;

@@ -82,10 +82,7 @@ sftp_run(struct sftp *s, struct sftp_conn *want, bool must,
     enum sftp_rc (*fn)(struct sftp_conn *, void *), void *arg,
     struct dr_err *err)
 {
-	uint64_t patience = s->store.opts->patience_ms;
-	int64_t until =
-	    dr_monotonic() +
-	    (int64_t)(patience == 0 ? SFTP_PATIENCE : patience) * 1000;
+	int64_t until = dr_monotonic() + (int64_t)sftp_limit(s) * 1000;
 	unsigned char dice = 0;
 
 	for (unsigned n = 1;; n++) {

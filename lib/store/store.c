@@ -175,6 +175,13 @@ dr_store_url(const struct dr_store *s)
 	return s->url;
 }
 
+void
+dr_store_hurry(struct dr_store *s, uint64_t ms)
+{
+	if (s->ops->hurry != NULL)
+		s->ops->hurry(s, ms);
+}
+
 const char *
 dr_store_region(const struct dr_store *s)
 {
@@ -238,6 +245,11 @@ begin(struct dr_small *p, bool alone)
 	p->ended = p->lost = false;
 	p->result = DR_PUT_FAILED;
 	if (check_name(p->name, &p->err) == -1)
+		p->ended = true;
+	else if (p->before != NULL && ops->put_before != NULL) {
+		p->result = ops->put_before(p, &p->err);
+		p->ended = true;
+	} else if (p->before != NULL && p->before(p->arg, &p->err) == -1)
 		p->ended = true;
 	else if (ops->put_begin != NULL && !(alone && threaded(p)))
 		p->ended = ops->put_begin(p, &p->err) == -1;
@@ -452,6 +464,20 @@ dr_store_uploads(struct dr_store *s, const char *prefix,
 	return s->ops->uploads == NULL
 	           ? 0
 	           : s->ops->uploads(s, prefix, fn, arg, err);
+}
+
+bool
+dr_store_has_dirs(const struct dr_store *s)
+{
+	return s->ops->rmdir != NULL;
+}
+
+int
+dr_store_rmdir(struct dr_store *s, const char *name, struct dr_err *err)
+{
+	if (check_name(name, err) == -1)
+		return -1;
+	return s->ops->rmdir == NULL ? 0 : s->ops->rmdir(s, name, err);
 }
 
 int

@@ -61,6 +61,12 @@ dr_store_open(const char *url, const struct dr_store_opts *, struct dr_err *);
 void dr_store_free(struct dr_store *);
 /* Its name in messages and records: for a directory, its absolute path. */
 const char *dr_store_url(const struct dr_store *);
+/*
+ * Until further notice what is asked of it is given MS, or patience_ms where
+ * that is less; 0: patience_ms.  What is in flight, and a body's parts, keep
+ * theirs.
+ */
+void dr_store_hurry(struct dr_store *, uint64_t ms);
 /* The region it lies in, as far as its settings tell; or NULL. */
 const char *dr_store_region(const struct dr_store *);
 /*
@@ -74,8 +80,10 @@ int dr_store_room(struct dr_store *, uint64_t *size, uint64_t *free);
 /*
  * Create-only upload of unknown length.  finish: durable, under its name,
  * locked as was asked and read back; where the name exists: -1 and errno
- * EEXIST.  free without finish: nothing under the name, and no part left
- * behind.
+ * EEXIST; errno EALREADY: likewise, but a reply to us was lost, nothing
+ * speaks against its being ours, and it cannot be read: to who drew the name
+ * at random that is success.  free without finish: nothing under the name,
+ * and no part left behind.
  */
 struct dr_sink *
 dr_store_put(struct dr_store *, const char *name, struct dr_err *);
@@ -96,6 +104,14 @@ struct dr_small {
 	const char *name;
 	const void *data;
 	size_t len;
+	/*
+	 * Not NULL: what must have come true, 0, before anything shows under
+	 * the name; -1 and ERR: nothing may.  A store to which bytes and name
+	 * do not go in one request asks when the bytes are durable.  It may
+	 * be asked several times.
+	 */
+	int (*before)(void *arg, struct dr_err *);
+	void *arg;
 	/* What came of it. */
 	enum dr_put_result result;
 	bool lost;
@@ -181,6 +197,11 @@ int dr_store_locked(struct dr_store *, const char *name, struct dr_lock *,
 
 /* 1, 0 it was absent, -1 (DR_EFAIL: refused, by a lock or for want of right). */
 int dr_store_delete(struct dr_store *, const char *name, struct dr_err *);
+
+/* Are directories things of their own there, which stay when they are empty? */
+bool dr_store_has_dirs(const struct dr_store *);
+/* Remove directory NAME.  1, 0 it is absent or not empty, -1. */
+int dr_store_rmdir(struct dr_store *, const char *name, struct dr_err *);
 
 /* An upload that was begun and not finished: parts, blocks, a temporary. */
 struct dr_upload {

@@ -59,8 +59,9 @@ plain_free(struct dr_sink *sink)
 	free(sink);
 }
 
-static const struct dr_sink_ops buf_ops = { buf_write, nothing_more, plain_free,
-	NULL };
+static const struct dr_sink_ops buf_ops = { .write = buf_write,
+	.finish = nothing_more,
+	.free = plain_free };
 
 struct dr_sink *
 dr_sink_buf(struct dr_buf *buf, struct dr_err *err)
@@ -92,8 +93,9 @@ fd_write(struct dr_sink *sink, const void *data, size_t len, struct dr_err *err)
 	return dr_fd_write(f->fd, data, len, f->name, err);
 }
 
-static const struct dr_sink_ops fd_ops = { fd_write, nothing_more, plain_free,
-	NULL };
+static const struct dr_sink_ops fd_ops = { .write = fd_write,
+	.finish = nothing_more,
+	.free = plain_free };
 
 struct dr_sink *
 dr_sink_fd(int fd, const char *name, struct dr_err *err)

@@ -24,6 +24,15 @@ dr_sink_ending(struct dr_sink *s)
 		s->ops->ending(s);
 }
 
+uint64_t
+dr_sink_room(struct dr_sink *s, uint64_t *moved, const char **why)
+{
+	assert(s->state == DR_SINK_OPEN);
+	*moved = 0;
+	*why = NULL;
+	return s->ops->room != NULL ? s->ops->room(s, moved, why) : UINT64_MAX;
+}
+
 int
 dr_sink_finish(struct dr_sink *s, struct dr_err *err)
 {

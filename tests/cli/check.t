@@ -19,7 +19,7 @@ match "and not overwritten on the condition" '^  create-only +yes$' "$T/out"
 match "though this user could" '^  overwrite +yes  more than is needed$' \
     "$T/out"
 match "nor is it protected" '^  protection +none: ' "$T/out"
-is "no probe stays behind" "$(find "$T/store" -type f)" ""
+is "nothing stays behind" "$(find "$T/store" -mindepth 1)" ""
 
 status 0 "the same as JSON" dr-push --check --json "$T/store"
 is "the role" "$(field role)" backup
@@ -37,7 +37,16 @@ status 0 "dr-wal push --check" dr-wal push --check -n main -s "$T/store"
 match "as a WAL host" '\(as a WAL host\)' "$T/out"
 status 0 "dr-wal receive --check" dr-wal receive --check -n main "$T/store"
 status 0 "dr-wal get --check" dr-wal get --check -n main -s "$T/store"
-is "nothing was left by any" "$(find "$T/store" -type f)" ""
+is "nothing was left by any" "$(find "$T/store" -mindepth 1)" ""
+mkdir "$T/store/main"
+status 0 "a set without anything in it" dr-push --check -n main "$T/store"
+is "stays as it was" "$(cd "$T/store" && find . -mindepth 1)" ./main
+mkdir "$T/store/main/wal"
+status 0 "and a directory in it" \
+    dr-wal push --check -n main -s "$T/store"
+is "stays, too" "$(cd "$T/store" && find . -mindepth 1 | sort | tr '\n' ' ')" \
+    "./main ./main/wal "
+rm -r "$T/store/main"
 
 status 1 "a store that is not there" dr-push --check -n main "$T/none"
 match "its name" "^$T/none" "$T/out"
@@ -45,6 +54,22 @@ match "cannot be created in" '^  create +no  MISSING  .*cannot' "$T/out"
 status 1 "two stores: the worse one tells" \
     dr-push --check -n main "$T/store" "$T/none"
 match "both are told of" "^$T/store" "$T/out"
+match "with what to do" '^  hint +is it mounted' "$T/out"
+
+AWS_ACCESS_KEY_ID=k AWS_SECRET_ACCESS_KEY=s
+export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+closed='s3://b/p?endpoint=http://127.0.0.1:1'
+status 5 "a store that does not answer" \
+    dr-push --check --json --patience 1s -n main "$closed"
+is "its status as JSON" "$(field status)" 5
+status 5 "beside one that does" \
+    dr-push --check --patience 1s -n main "$closed" "$T/store"
+match "which is told of" "^$T/store" "$T/out"
+match "as is what is amiss" '^  error .*[Cc]onnect' "$T/out"
+status 1 "one that is not there at all is worse" \
+    dr-push --check --patience 1s -n main "$closed" "$T/none"
+status 1 "in whichever order" \
+    dr-push --check --patience 1s -n main "$T/none" "$closed"
 status 255 "dr-wal get --check of none" dr-wal get --check -n main -s "$T/none"
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -58,8 +58,10 @@ status 0 "once more" dr-mirror --json a b
 is "there is nothing to do" \
     "$(python3 -c 'import json; o = json.load(open("out"))
 print(o["lacking"], o["copied"], o["failed"], o["damaged"])')" "0 0 0 0"
-backup a
 push ${S}05
+status 0 "what one more would be" dr-mirror --dry-run a b
+match "is one" '1 object to copy' err
+backup a
 dr-wal push --ledger -s "$T/a"
 status 0 "what has come since, one by one" dr-mirror -v -j 1 a b
 is "and only that" "$(grep -c 'copied "' err)" 4

@@ -96,6 +96,9 @@ assert b[0]["size"] == 1000 and b[0]["status"] == "planned", b
 assert len([x for x in l if "upload" in x]) == 2
 '
 
+age 9 "a/$tmp"
+status 0 "a grace that leaves one" prune --grace 204h a
+match "is told of one" '1 object, .*: --yes deletes it$' err
 status 0 "done" prune --yes --audit "$T/audit" --metrics-dir "$T" a
 files good | grep -vxF -e "./$body" -e "./$tmp" -e "./$waltmp" -e "./$inc" \
     -e "./$inc2" >want

@@ -261,6 +261,20 @@ is "how old the signing key is" \
     "$(sed -n 's/^drtools_sign_key_timestamp_seconds{set="s"} //p' \
 	metrics/dr-push-run_s.prom)" "$(stat -c %Y "$DR_STATE/sign.key")"
 match "an audit line" '"act":"publish".*"result":"ok"' audit
+# Each is told by itself, whatever becomes of the others.
+mkdir "$T/dirstate" "$T/dirstate/sets" "$T/dirstate/sets/s" \
+    "$T/dirstate/sets/s/published.json"
+sealed l2 >l2
+status 0 "nowhere to put metrics" dr-push --state "$T/dirstate" \
+    --metrics-dir nowhere --audit audit2 l b <l2
+match "the audit has it all the same" \
+    '"act":"publish".*"result":"ok"' audit2
+match "a warning of the metrics" 'warning: .*nowhere' err
+match "and one of the state" 'warning: .*published\.json' err
+sealed l3 >l3
+status 0 "nowhere to put the audit" dr-push --metrics-dir metrics \
+    --audit nowhere/audit l b <l3
+match "a warning of that" 'warning: .*nowhere/audit' err
 rm -rf "$DR_STATE/sets"
 sealed lost >lost
 status 0 "without its state" dr-push l <lost

@@ -109,7 +109,7 @@ ok "an identity on standard input" sh -c \
     'dr-seal -d -f --no-signature -i - -o env.out env.seal <key'
 status 1 "a command that fails" dr-seal -d -f --no-signature \
     --identity-command "cat '$T/key'; exit 7" -o env.out env.seal
-match "is said to" 'failed with status 7' err
+match "is said to" 'ended with status 7' err
 
 # --- what is refused ---------------------------------------------------------
 status 2 "no recipient" dr-seal -o x b1

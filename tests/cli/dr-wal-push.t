@@ -163,6 +163,14 @@ match "and a metric" \
 match "the other is well" \
     '^drtools_wal_push_store_failed.set="s",store=".*/a". 0$' \
     m/dr-wal-push_s.prom
+N=000000010000000000000008
+seg $N
+status 0 "a store by another name" push --metrics-dir "$T/m" \
+    --audit "$T/named" -s ../a/../a/. pg_wal/$N
+match "has the same in metrics" \
+    "^drtools_wal_push_store_failed.set=\"s\",store=\"$T/a\". 0\$" \
+    m/dr-wal-push_s.prom
+match "and in the audit" "\"store\":\"$T/a\"" named
 match "status" '^drtools_wal_push_status.* 0$' m/dr-wal-push-run_s.prom
 cp m/dr-wal-push_s.prom before
 status 1 "none is there" push --metrics-dir "$T/m" --audit "$T/audit" \

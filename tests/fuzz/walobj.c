@@ -99,7 +99,7 @@ sealed(const uint8_t *data, size_t size)
 static void
 made(const uint8_t *data, size_t size)
 {
-	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0 };
+	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0, NULL };
 	struct dr_buf out = { .max = 1U << 20 };
 	struct dr_wal_id id = place();
 	struct dr_err err = { 0 };

@@ -100,6 +100,39 @@ for stage in dr-snap dr-pack dr-seal dr-push; do
 done
 is "none of them published" "$(backups "$T/one") $(backups "$T/two")" "$before"
 
+# --- what is dr-push's ---------------------------------------------------------------
+# Two in the manner "--x=y", the others as two words.
+printf '#!/bin/sh\nprintf "%%s\\n" "$@" >%s/argv\ncat >/dev/null\nexit 7\n' \
+    "$T/home" >"$T/bad/dr-push"
+chmod 755 "$T/bad/dr-push"
+status 7 "options for dr-push" as_pg env PATH="$T/bad:$PATH" "$T/dr-backup" \
+    -n main -R "$T/rcpt" --lock-days 3 --lock-until 2999-01-01T00:00:00Z \
+    --lock-mode=governance --legal-hold --storage-class "it's COLD" \
+    --sse aws:kms:k --limit-rate=1M --patience 5m --allow-no-create-only \
+    --ca-file "$T/a ca" --require 1 "$T/one" "$T/two"
+rm "$T/bad/dr-push"
+is "reach it as they are" "$(tr '\n' ' ' <"$T/home/argv")" "--json \
+--lock-days 3 --lock-until 2999-01-01T00:00:00Z --lock-mode governance \
+--legal-hold --storage-class it's COLD --sse aws:kms:k --limit-rate 1M \
+--patience 5m --allow-no-create-only --ca-file $T/a ca -n main --require 1 \
+$T/one $T/two "
+for o in "--lock-until 2999-01-01T00:00:00Z" "--lock-days 1" --legal-hold \
+    "--storage-class COLD" "--sse AES256"; do
+	# shellcheck disable=SC2086 # words
+	status 2 "$o, which a directory has not" job $o "$T/one"
+	match "is refused by dr-push" 'dr-push: error: .* is a directory' \
+	    "$T/err"
+done
+as_pg sh -c "cat /etc/ssl/certs/*.pem 2>/dev/null | head -c 1 >'$T/home/ca'"
+status 0 "those that do not matter to a directory" job -n options \
+    --limit-rate 1G --patience 1s --allow-no-create-only \
+    --ca-file "$T/home/ca" "$T/one"
+is "are no hindrance" "$(backups "$T/one" options)" 1
+status 2 "authorities that are not there" job --ca-file "$T/none" "$T/one"
+match "are missed" 'none' "$T/err"
+status 2 "no patience without a duration" job --patience
+status 2 "a flag takes no value" job --legal-hold=yes "$T/one"
+
 # --- in part -----------------------------------------------------------------------
 as_pg mkdir "$T/three"
 status 3 "a quorum without one store" job -n part --require 1 "$T/one" "$T/none"

@@ -58,8 +58,9 @@ sleep 1.1
 status 3 'too old' verify --max-age 1s "$store"
 match 'it says so' 'old +the newest intact' "$T/out"
 status 3 'a set that is not there' verify -n nobody "$store"
-status 5 'a store that is not there' verify "$T/nowhere"
-status 5 'even beside one that is' verify "$T/nowhere" "$store"
+status 1 'a store that is not there' verify "$T/nowhere"
+match 'what to do about it' 'hint: is it mounted' "$T/err"
+status 1 'even beside one that is' verify "$T/nowhere" "$store"
 is 'which was looked at' "$(grep -c ' ok ' "$T/out")" 5
 
 # --- files and streams -------------------------------------------------------

@@ -73,4 +73,16 @@ status 1 "a wrong key" \
     env AWS_SECRET_ACCESS_KEY=wrong dr-push --check -n s "s3://$b/p"
 says create 'no  MISSING'
 
+# --- sftp --------------------------------------------------------------------------
+sftp_server
+d=$(sftp_dir)
+status 0 "a directory by sftp" dr-wal push --check -n s -s "$(sftp_store "$d")"
+says create-only yes
+is "nothing stays behind" "$(find "$d" -mindepth 1)" ""
+status 0 "a set's" dr-list --check -n s "$(sftp_store "$d")"
+is "nothing either" "$(find "$d" -mindepth 1)" ""
+mkdir -m 777 "$d/s"
+status 0 "a set that is there" dr-push --check -n s "$(sftp_store "$d")"
+is "stays" "$(cd "$d" && find . -mindepth 1)" ./s
+
 done_testing

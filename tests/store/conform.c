@@ -909,6 +909,23 @@ test_replace(struct dr_store *s)
 	OKE(dr_store_delete(s, "probe", &err) == 1, "deleted");
 }
 
+/* Where a directory stays when it is empty, one that is not does in any case. */
+static void
+test_rmdir(struct dr_store *s)
+{
+	int gone = dr_store_has_dirs(s) ? 1 : 0;
+
+	OKE(dr_store_put_small(s, "rm/dir/one", "1", 1, NULL, &err) ==
+	        DR_PUT_OK,
+	    "an object in a directory");
+	OKE(dr_store_rmdir(s, "rm/dir", &err) == 0, "which is kept");
+	OKE(dr_store_delete(s, "rm/dir/one", &err) == 1, "when it is gone");
+	OKE(dr_store_rmdir(s, "rm", &err) == 0, "not the one above");
+	OKE(dr_store_rmdir(s, "rm/dir", &err) == gone, "its own goes");
+	OKE(dr_store_rmdir(s, "rm/dir", &err) == 0, "once");
+	OKE(dr_store_rmdir(s, "rm", &err) == gone, "then that above");
+}
+
 struct kept {
 	char id[8][256];
 	bool marker[8], latest[8];
@@ -1073,6 +1090,7 @@ test_all(void)
 	test_names(s);
 	test_threads(s);
 	test_replace(s);
+	test_rmdir(s);
 	test_no_locks(s);
 	test_small(s);
 	test_list(s);

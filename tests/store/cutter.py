@@ -18,7 +18,7 @@ COUNT times at most, and each time a line goes to HITS:
     lost -          the request is carried out; no reply
     mute -          likewise, and the connection stays
     error200 CODE   not carried out; 200 and an S3 error of that code
-    after200 CODE   carried out; 200 and an S3 error of that code
+    after200 CODE   carried out; 200 and an S3 error of that code, or XML
     forget STATUS   not carried out; that status, as if it had been
     status N CODE   not carried out; that status and an S3 error
     none -
@@ -144,13 +144,16 @@ def shaped(data, action, arg, side):
     return False
 
 
-def answer(client, status, text, body):
+def answer(client, method, status, text, body):
     client.sock.sendall(
         (f"HTTP/1.1 {status} {text}\r\nContent-Type: application/xml\r\n"
-         f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
+         f"Content-Length: {len(body)}\r\n\r\n").encode() +
+        (b"" if method == "HEAD" else body))
 
 
 def error(code):
+    if code.startswith("<"):
+        return code.encode()
     return (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}'
             "</Code><Message>spoilt</Message>" +
             ("<Region>eu-test-1</Region>" if "Header" in code else "") +
@@ -175,9 +178,9 @@ def one(client, server):
             pass
         if action == "status":
             number, _, code = arg.partition(" ")
-            answer(client, int(number), "Spoilt", error(code or "Spoilt"))
+            answer(client, method, int(number), "Spoilt", error(code or "Spoilt"))
         else:
-            answer(client, 200, "OK", error(arg))
+            answer(client, method, 200, "OK", error(arg))
         return
     if action == "forget":
         got = hashlib.md5()
@@ -210,7 +213,7 @@ def one(client, server):
             reset(client)
             raise Ended
         if action == "after200":
-            answer(client, 200, "OK", error(arg))
+            answer(client, method, 200, "OK", error(arg))
             return
         body = body[:int(arg)]
         back = [h for h in back

@@ -23,12 +23,11 @@ is "a push under strace" "$?" 0
 # The calls on files of the store, by what they are for.
 sed -nE '
 s/.*fsync\([0-9]+<.*\/a\/s\/snap\/\.[^>]*\.tar\.[0-9a-f]{16}\.tmp>.*/fsync body/p
-s/.*fsync\([0-9]+<.*\/a\/s\/snap\/\.[^>]*\.json\.minisig\.[0-9a-f]{16}\.tmp>.*/fsync sig/p
-s/.*fsync\([0-9]+<.*\/a\/s\/snap\/\.[^>]*\.json\.[0-9a-f]{16}\.tmp>.*/fsync manifest/p
+s/.*fsync\([0-9]+<.*\/a\/s\/snap\/(#[0-9]+>|\.[^>]*\.json(\.minisig)?\.[0-9a-f]{16}\.tmp>).*/fsync small/p
 s/.*fsync\([0-9]+<.*\/a\/s\/snap>.*/fsync dir/p
 s/^([0-9]+ +)?linkat\(.*"\.[^"]*\.tar\.[0-9a-f]*\.tmp".*/link body/p
-s/^([0-9]+ +)?linkat\(.*"\.[^"]*\.minisig\.[0-9a-f]*\.tmp".*/link sig/p
-s/^([0-9]+ +)?linkat\(.*"\.[^"]*\.json\.[0-9a-f]*\.tmp".*/link manifest/p
+s/^([0-9]+ +)?linkat\(.*"[^".][^"]*\.minisig", .*/link sig/p
+s/^([0-9]+ +)?linkat\(.*"[^".][^"]*\.json", .*/link manifest/p
 s/.*rename\(.*"[^"]*\/pending-[^"]*\.json"\).*/pending/p
 s/.*rename\(.*"[^"]*\/head-[^"]*\.json"\).*/head/p
 s/.*rename\(.*"[^"]*\/done-[^"]*\.json"\).*/done/p
@@ -39,10 +38,10 @@ link body
 fsync dir
 pending
 head
-fsync sig
+fsync small
 link sig
 fsync dir
-fsync manifest
+fsync small
 link manifest
 fsync dir
 done

@@ -148,6 +148,13 @@ mkdir seen
 status 0 "it is seen through" dr-mirror "s3://$b3/p" seen
 match "  and told of" 'overwritten' "$T/err"
 ok "  what was signed has come" diff -r a seen
+b3=$(s3_bucket --versioned) || exit 1
+status 0 "into another such bucket" dr-mirror a "s3://$b3/p"
+ok "  WAL is deleted there" s3_ rm "$b3" "p/$wal/${S}02.zst.age"
+mkdir back
+status 0 "it is found" dr-mirror "s3://$b3/p" back
+match "  and told of" 'deleted' "$T/err"
+ok "  all has come" diff -r a back
 # Without versions what is not signed for stays where it is.
 b3=$(s3_bucket) || exit 1
 status 0 "into one that keeps none" dr-mirror a "s3://$b3/p"

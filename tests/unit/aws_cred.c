@@ -22,8 +22,6 @@
 #include "tests/tap.h"
 #include "tests/tmp.h"
 
-static struct dr_err err;
-static struct dr_aws_keys k;
 static struct dr_aws_cred *cred;
 static bool child; /* the files are our parent's */
 
@@ -57,13 +55,6 @@ clean(void)
 	dr_err_clear(&err);
 }
 
-static void
-set(const char *name, const char *value)
-{
-	if (setenv(name, value, 1) == -1)
-		abort();
-}
-
 /* NAME is BASE/HOW/REST. */
 static void
 set_url(const char *name, const char *rest)
@@ -72,20 +63,6 @@ set_url(const char *name, const char *rest)
 
 	(void)snprintf(url, sizeof(url), "%s/%s", credfake_url, rest);
 	set(name, url);
-}
-
-static void
-file(const char *name, mode_t mode, const char *text)
-{
-	struct dr_err e = { 0 };
-
-	(void)unlink(name);
-	if (dr_file_put(name, 0600, DR_FILE_NEW, text, strlen(text), &e) ==
-	        -1 ||
-	    chmod(name, mode) == -1) {
-		fprintf(stderr, "%s\n", e.msg);
-		abort();
-	}
 }
 
 /* -1: no object; else what get says. */
@@ -107,19 +84,6 @@ again(bool force)
 	return dr_aws_cred_get(cred, &k, force, &err) == 0;
 }
 
-static bool
-is(const char *access, const char *secret, const char *token)
-{
-	bool good = strcmp(k.access, access) == 0 &&
-	            strcmp(k.secret, secret) == 0 &&
-	            strcmp(k.token, token) == 0;
-
-	if (!good)
-		printf("# %s / %s: %s (%s)\n", k.access, k.token, err.msg,
-		    err.hint);
-	return good;
-}
-
 /* Some set that the program made up. */
 static bool
 made_up(void)
@@ -127,17 +91,6 @@ made_up(void)
 	return strncmp(k.access, "ASIA", 4) == 0 &&
 	       strncmp(k.secret, "secret", 6) == 0 &&
 	       strncmp(k.token, "token", 5) == 0;
-}
-
-static bool
-fails(int cause, const char *msg, const char *hint)
-{
-	bool good = (int)err.cause == cause && strstr(err.msg, msg) != NULL &&
-	            strstr(err.hint, hint) != NULL;
-
-	if (!good)
-		printf("# %d %s (%s)\n", (int)err.cause, err.msg, err.hint);
-	return good;
 }
 
 static void

@@ -25,8 +25,6 @@
 #include "tests/tap.h"
 #include "tests/tmp.h"
 
-static struct dr_err err;
-static struct dr_aws_keys k;
 static struct dr_gs_auth *auth;
 static char pem[4096];
 
@@ -43,25 +41,6 @@ clean(void)
 	(void)setenv("NO_GCE_CHECK", "true", 1);
 	(void)unlink("h/.boto");
 	(void)unlink("h/.config/gcloud/application_default_credentials.json");
-}
-
-static void
-set(const char *name, const char *value)
-{
-	if (setenv(name, value, 1) == -1)
-		abort();
-}
-
-static void
-file(const char *name, mode_t mode, const char *text)
-{
-	struct dr_err e = { 0 };
-
-	(void)unlink(name);
-	if (dr_file_put(name, 0600, DR_FILE_NEW, text, strlen(text), &e) ==
-	        -1 ||
-	    chmod(name, mode) == -1)
-		abort();
 }
 
 static int
@@ -82,13 +61,6 @@ again(bool force)
 	return dr_gs_auth_get(auth, &k, force, &err) == 0;
 }
 
-static bool
-is(const char *access, const char *secret, const char *token)
-{
-	return strcmp(k.access, access) == 0 && strcmp(k.secret, secret) == 0 &&
-	       strcmp(k.token, token) == 0;
-}
-
 /* Some token that the program made up. */
 static bool
 made_up(void)
@@ -97,17 +69,6 @@ made_up(void)
 
 	if (!good)
 		printf("# %s (%s)\n", err.msg, err.hint);
-	return good;
-}
-
-static bool
-fails(int cause, const char *msg, const char *hint)
-{
-	bool good = (int)err.cause == cause && strstr(err.msg, msg) != NULL &&
-	            strstr(err.hint, hint) != NULL;
-
-	if (!good)
-		printf("# %d %s (%s)\n", (int)err.cause, err.msg, err.hint);
 	return good;
 }
 

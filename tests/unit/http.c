@@ -386,6 +386,22 @@ encoding(void)
 	dr_buf_free(&b);
 }
 
+/* Head and body come apart, the body when the head is acknowledged. */
+static void
+delays(void)
+{
+	int64_t least = INT64_MAX;
+	bool good = true;
+
+	for (unsigned i = 0; i < 30; i++) {
+		good = get("/nagle/nagle") == 0 && replies("late") && good;
+		/* The kernel acknowledges the first ones at once by itself. */
+		if (i >= 15 && took < least)
+			least = took;
+	}
+	OK(good && least < 30, "what came is acknowledged without delay");
+}
+
 int
 main(void)
 {
@@ -410,6 +426,7 @@ main(void)
 	bodies();
 	retries();
 	broken_answers();
+	delays();
 	callbacks();
 	no_server();
 	encoding();

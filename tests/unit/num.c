@@ -335,6 +335,9 @@ bits(void)
 int
 main(void)
 {
+	OK(*dr_plural(1) == '\0' && strcmp(dr_plural(0), "s") == 0 &&
+	        strcmp(dr_plural(UINT64_C(1) + UINT32_MAX), "s") == 0,
+	    "one is no plural");
 	ints();
 	sizes();
 	times();

@@ -334,8 +334,9 @@ no_free(struct dr_sink *s)
 static void
 failures(void)
 {
-	static const struct dr_sink_ops ops = { no_write, no_finish, no_free,
-		NULL };
+	static const struct dr_sink_ops ops = { .write = no_write,
+		.finish = no_finish,
+		.free = no_free };
 	struct dr_sink sink = { .ops = &ops };
 	struct tapped t = { .seen = { .max = SIZE_MAX / 2 }, .fail_at = 5 };
 	struct dr_pack_opts o = { .level = 1,

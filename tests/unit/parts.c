@@ -71,6 +71,20 @@ dr_http_turn(uint64_t ms, struct dr_err *e)
 	return 0;
 }
 
+/* As if each had sent half of it. */
+uint64_t
+dr_http_sent(const struct dr_http_req *r)
+{
+	return r->len / 2;
+}
+
+const char *
+dr_http_trouble(const struct dr_http_req *r)
+{
+	(void)r;
+	return "it answers 503";
+}
+
 /* --- a server ----------------------------------------------------------------- */
 
 struct server {
@@ -160,8 +174,13 @@ let_go(void *arg)
 	((struct server *)arg)->freed++;
 }
 
-static const struct dr_parts_ops ops = { false, whole, begin, part, landed,
-	complete, abandon, let_go };
+static const struct dr_parts_ops ops = { .whole = whole,
+	.begin = begin,
+	.part = part,
+	.landed = landed,
+	.complete = complete,
+	.abandon = abandon,
+	.free = let_go };
 
 static char *bytes; /* 64 MiB, the Nth MiB full of N */
 
@@ -263,11 +282,64 @@ test_several(void)
 			                   &err) == 0;
 	for (size_t i = 0; i < 3; i++) {
 		good = good && dr_sink_finish(sink[i], &err) == 0 &&
-		       s[i].completed == 1 && s[i].parts == 5;
+		       s[i].completed == 1 && s[i].parts == 8;
 		dr_sink_free(sink[i]);
 	}
 	OK(good, "three bodies at once");
 	OK(most <= 6, "each with two parts at most");
+}
+
+static void
+test_room(void)
+{
+	struct server s[2];
+	struct dr_sink *sink[2];
+	const char *why;
+	uint64_t moved;
+
+	memset(s, 0, sizeof(s));
+	dr_err_clear(&err);
+	flying = most = 0;
+	turns = ends = 0;
+	for (size_t i = 0; i < 2; i++)
+		sink[i] = dr_parts_sink(NULL, &ops, &s[i], &err);
+	OK(dr_sink_room(sink[0], &moved, &why) > 0 && moved == 0 && why == NULL,
+	    "there is room for a part");
+	dr_sink_write(sink[0], bytes, 3 * MIB, &err);
+	OK(dr_sink_room(sink[0], &moved, &why) == 2 * MIB && s[0].parts == 0,
+	    "then for the rest of it");
+	dr_sink_write(sink[0], bytes, 2 * MIB, &err);
+	OK(dr_sink_room(sink[0], &moved, &why) == 5 * MIB && s[0].parts == 1 &&
+	        moved == 5 * MIB / 2,
+	    "a part that is full goes on its way");
+	dr_sink_write(sink[0], bytes, 5 * MIB, &err);
+	OK(dr_sink_room(sink[0], &moved, &why) == 0 && s[0].parts == 2 &&
+	        moved == 5 * MIB && strcmp(why, "it answers 503") == 0,
+	    "with two in flight there is none, and it is told why");
+	end(1, false);
+	OK(dr_sink_room(sink[0], &moved, &why) == 5 * MIB &&
+	        moved == 15 * MIB / 2,
+	    "until one has landed");
+	dr_sink_write(sink[0], bytes, MIB, &err);
+	dr_sink_ending(sink[0]);
+	OK(dr_sink_room(sink[0], &moved, &why) == 0 && s[0].parts == 3,
+	    "finish would wait for what is in flight");
+	end(0, false);
+	end(0, false);
+	OK(dr_sink_room(sink[0], &moved, &why) > 0 && moved == 11 * MIB &&
+	        dr_sink_finish(sink[0], &err) == 0,
+	    "and not when it has landed");
+	dr_sink_write(sink[1], bytes, 5 * MIB, &err);
+	fail_at = ends + 1;
+	OK(dr_sink_room(sink[1], &moved, &why) > 0, "one more");
+	end(0, false);
+	OK(dr_sink_room(sink[1], &moved, &why) > 0 &&
+	        dr_sink_write(sink[1], bytes, 1, &err) == -1 &&
+	        err.cause == DR_ERETRY,
+	    "what failed is told by the next write");
+	fail_at = 0;
+	dr_sink_free(sink[0]);
+	dr_sink_free(sink[1]);
 }
 
 static void
@@ -327,6 +399,7 @@ main(void)
 	test_whole();
 	test_parts();
 	test_several();
+	test_room();
 	test_failure();
 	free(bytes);
 	return DONE();

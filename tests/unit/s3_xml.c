@@ -187,6 +187,36 @@ test_dates(void)
 	    "a lock ends at a whole second, not before what was asked");
 }
 
+static void
+test_etags(void)
+{
+	char one[] = "\"9e107d9d372bb6826bd81d3542a419d6\"";
+	char two[] = "e4d909c290d0fb1ca068ffaddf22cbd0";
+	char none[] = "\"e4d909c290d0fb1ca068ffaddf22cbdZ\"";
+	char *parts[] = { one, two, none };
+	char whole[DR_S3_ETAG_LEN];
+
+	OK(dr_s3_etag_parts("\"9e107d9d372bb6826bd81d3542a419d6-12\"") == 12 &&
+	        dr_s3_etag_parts("9E107d9d372bb6826bd81d3542a419d6-10000") ==
+	            10000,
+	    "an ETag tells of how many parts it is");
+	OK(dr_s3_etag_parts(one) == 0 && dr_s3_etag_parts("") == 0 &&
+	        dr_s3_etag_parts("\"") == 0 &&
+	        dr_s3_etag_parts("\"opaque-3\"") == 0 &&
+	        dr_s3_etag_parts("\"9e107d9d372bb6826bd81d3542a419d6-\"") ==
+	            0 &&
+	        dr_s3_etag_parts("\"9e107d9d372bb6826bd81d3542a419d6-2x\"") ==
+	            0 &&
+	        dr_s3_etag_parts("\"9e107d9d372bb6826bd81d3542a419d6-"
+	                         "99999999999999999999\"") == 0,
+	    "one in another form does not");
+	OK(dr_s3_whole_etag(parts, 2, whole) &&
+	        strcmp(whole, "\"17b630c8d385a942f1d3f7d0ca327a6c-2\"") == 0,
+	    "the ETag of a whole");
+	OK(!dr_s3_whole_etag(parts, 3, whole),
+	    "not where that of a part is no MD5");
+}
+
 int
 main(void)
 {
@@ -194,5 +224,6 @@ main(void)
 	test_bad();
 	test_refusals();
 	test_dates();
+	test_etags();
 	return DONE();
 }

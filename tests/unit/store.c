@@ -162,6 +162,51 @@ test_put(struct dr_store *s)
 	dr_err_clear(&err);
 }
 
+struct held {
+	struct dr_store *s;
+	int asked, rc;
+	bool named; /* when asked */
+};
+
+static int
+held(void *arg, struct dr_err *why)
+{
+	struct held *h = arg;
+	struct dr_object obj;
+
+	h->asked++;
+	h->named = dr_store_stat(h->s, "set/held/x", &obj, &err) != 0;
+	return h->rc == 0 ? 0 : dr_err_set(why, DR_ERETRY, "not yet");
+}
+
+static void
+test_before(struct dr_store *s)
+{
+	struct held h = { .s = s, .rc = -1 };
+	struct dr_small v = { .store = s,
+		.name = "set/held/x",
+		.data = "data",
+		.len = 4,
+		.before = held,
+		.arg = &h };
+
+	OK(dr_store_puts(&v, 1, 0, 0, &err) == 0 && v.result == DR_PUT_FAILED &&
+	        v.err.cause == DR_ERETRY && strcmp(v.err.msg, "not yet") == 0,
+	    "what must come before did not");
+	OK(h.asked == 1 && entries(under("set/held")) == 0,
+	    "there is no object, nor a temporary");
+	h.rc = 0;
+	OK(dr_store_puts(&v, 1, 0, 0, &err) == 0 && v.result == DR_PUT_OK &&
+	        h.asked == 2 && !h.named && has(s, "set/held/x", "data"),
+	    "it did: then the object gets its name");
+	OK(dr_store_puts(&v, 1, 0, 0, &err) == 0 && v.result == DR_PUT_EXISTS &&
+	        entries(under("set/held")) == 1,
+	    "which is taken then");
+	(void)dr_store_delete(s, "set/held/x", &err);
+	(void)rmdir(under("set/held"));
+	dr_err_clear(&err);
+}
+
 static void
 test_get(struct dr_store *s)
 {
@@ -381,6 +426,7 @@ main(void)
 	if ((s = dr_store_open(root, NULL, &err)) == NULL)
 		return 1;
 	test_put(s);
+	test_before(s);
 	test_get(s);
 	test_list(s);
 	test_many(s);

@@ -46,8 +46,9 @@ picky_free(struct dr_sink *sink)
 	free(sink);
 }
 
-static const struct dr_sink_ops picky_ops = { picky_write, picky_finish,
-	picky_free, NULL };
+static const struct dr_sink_ops picky_ops = { .write = picky_write,
+	.finish = picky_finish,
+	.free = picky_free };
 
 static struct dr_sink *
 picky(size_t left, int *finished, int *freed)

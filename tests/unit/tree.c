@@ -114,7 +114,9 @@ leave(struct dr_sink *s)
 	(void)s;
 }
 
-static const struct dr_sink_ops meddle_ops = { meddle, nothing, leave, NULL };
+static const struct dr_sink_ops meddle_ops = { .write = meddle,
+	.finish = nothing,
+	.free = leave };
 
 struct run {
 	struct dr_buf tar;

@@ -160,7 +160,7 @@ names(void)
 static void
 round_trip(const char *name, size_t len, enum dr_cipher cipher, int workers)
 {
-	struct dr_wal_opts o = { key, to, cipher, 0, workers };
+	struct dr_wal_opts o = { key, to, cipher, 0, workers, NULL };
 	struct dr_buf out = { .max = 64U << 20 };
 	struct dr_wal_id id = place(name), as = place(name);
 	struct dr_wal_made m;
@@ -202,7 +202,7 @@ refused(const struct dr_buf *sealed, struct dr_wal_id id, const char *msg)
 static void
 refusals(void)
 {
-	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 1 };
+	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 1, NULL };
 	struct dr_wal_id id = place("000000010000000000000003"), as = id;
 	struct dr_buf out = { .max = 64U << 20 }, cut;
 	size_t len = 3U << 20, n = 0, bad = 0;
@@ -272,7 +272,7 @@ refusals(void)
 static void
 stanza(void)
 {
-	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0 };
+	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0, NULL };
 	struct dr_wal_id id = place("000000010000000000000003");
 	char signer[DR_KEYID_HEX], *object;
 	unsigned char mac[DR_CONTENT_MAC];
@@ -322,7 +322,7 @@ stanza(void)
 static void
 increments(void)
 {
-	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0 };
+	struct dr_wal_opts o = { key, to, DR_CIPHER_AGE, 0, 0, NULL };
 	struct dr_wal_id id = place("000000010000000000000003"), as;
 	struct dr_buf out = { .max = 1U << 20 };
 	unsigned char data[8192];
