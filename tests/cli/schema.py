@@ -59,7 +59,7 @@ def pagerduty(m):
         yield "source"
     if p["severity"] not in ("critical", "error", "warning", "info"):
         yield "severity"
-    if not TIME.match(p["timestamp"]):
+    if "timestamp" in p and not TIME.match(p["timestamp"]):
         yield "timestamp"
     if not isinstance(p["custom_details"], dict):
         yield "custom_details"
