@@ -29,6 +29,13 @@ int dr_dir_parent(struct dr_dir *, const char *name, bool make,
 /* fsync; some file systems know none of a directory. */
 int dr_dir_sync(int fd);
 
+/* Writing, as in driver.h (dir_put.c). */
+struct dr_sink *
+dr_dir_put(struct dr_store *, const char *name, struct dr_err *);
+enum dr_put_result dr_dir_put_before(struct dr_small *, struct dr_err *);
+enum dr_put_result dr_dir_put_small(struct dr_store *, const char *name,
+    const void *, size_t, bool *lost, struct dr_err *);
+
 /* Clearing up, as in store.h. */
 int dr_dir_delete(struct dr_store *, const char *name, struct dr_err *);
 int dr_dir_rmdir(struct dr_store *, const char *name, struct dr_err *);
