@@ -126,8 +126,15 @@ one_set(void *arg, const char *set, struct dr_err *err)
 	                    w->rates->kind[DR_RATE_BACKUP].failed);
 	g->failures = (int64_t)w->rates->kind[DR_RATE_BACKUP].failed;
 	dr_lag_store_wipe(s);
-	return dr_lag_store_read(w->o, w->store, set, w->lag->primary, w->rates,
-	    s, err);
+	if (dr_lag_store_read(w->o, w->store, set, w->lag->primary, w->rates, s,
+	        err) == -1)
+		return -1;
+	/* Files have no log: what was changed since it began may be lost. */
+	if (s->id != NULL && s->system_id == 0 && !dr_known(s->rpo_us)) {
+		s->rpo_us = dr_now() - s->started;
+		s->rpo_bound = true;
+	}
+	return 0;
 }
 
 static int
