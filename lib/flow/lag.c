@@ -241,6 +241,7 @@ dr_lag_report(const struct dr_lag_opts *o, struct dr_store *const *store,
 	dr_lag_names(o->state, lag);
 	if (dr_lag_match(lag, o, err) == -1)
 		goto out;
+	dr_lag_bound(lag, o->state);
 	if (beats != NULL && beats_kept(lag, beats, err) == -1)
 		goto out;
 	if (o->seen != NULL)

@@ -18,6 +18,15 @@ dr_lag_text(const char *s)
 	return s != NULL ? s : "";
 }
 
+/* Delays of standbys, corrected by what STATE/lag knows of the primary. */
+void dr_lag_bound(struct dr_lag *, const char *state);
+
+struct dr_lag_samples;
+struct dr_lag_now;
+/* How long WAL of TLI beyond LSN has been there, at least and at most. */
+void dr_lag_bounds(const struct dr_lag_samples *, const struct dr_lag_now *,
+    uint32_t tli, uint64_t lsn, int64_t *low, int64_t *high);
+
 /* Servers that do not answer get the names that they had. */
 void dr_lag_names(const char *state, struct dr_lag *);
 

@@ -255,7 +255,7 @@ ask(struct walk *w, struct dr_err *err)
 			return 0;
 	if (rc == -1)
 		return -1;
-	return p->lsn <= l->last_to + 2 * (uint64_t)w->k->known.segsize;
+	return p->lsn < l->last_to + 2 * (uint64_t)w->k->known.segsize;
 }
 
 /* 1: what was listed last is gone. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "flow/lag_int.h"
+#include "flow/lag_store_int.h"
 #include "tests/tap.h"
 
 #define NOW INT64_C(1795230000000000)
@@ -672,6 +673,33 @@ store_notes(void)
 	done();
 }
 
+static void
+bounds(void)
+{
+	static struct dr_lag_samples all;
+	struct dr_lag_now now = { NOW, DR_UNKNOWN, "" };
+	struct dr_lag_sample s = { 1, 0, 0, DR_UNKNOWN };
+	int64_t low, high;
+
+	dr_lag_bounds(&all, &now, 1, 100, &low, &high);
+	OK(!dr_known(low) && !dr_known(high), "no samples, no bounds");
+	for (int i = 10; i > 0; i--) {
+		s.lsn = (uint64_t)(11 - i) * 10;
+		s.wall = NOW - i * SEC;
+		all.v[all.n++] = s;
+	}
+	dr_lag_bounds(&all, &now, 1, 55, &low, &high);
+	OK(low == 5 * SEC && high == 6 * SEC, "between two samples");
+	dr_lag_bounds(&all, &now, 1, 50, &low, &high);
+	OK(low == 5 * SEC && high == 6 * SEC, "at one");
+	dr_lag_bounds(&all, &now, 1, 5, &low, &high);
+	OK(low == 10 * SEC && !dr_known(high), "before the first");
+	dr_lag_bounds(&all, &now, 1, 500, &low, &high);
+	OK(!dr_known(low) && high == SEC, "behind the last");
+	dr_lag_bounds(&all, &now, 2, 55, &low, &high);
+	OK(!dr_known(low) && !dr_known(high), "on another timeline");
+}
+
 /* --- how it is written ------------------------------------------------------------ */
 
 static void
@@ -748,6 +776,7 @@ main(void)
 	slot_notes();
 	server_notes();
 	store_notes();
+	bounds();
 	forms();
 	return DONE();
 }
