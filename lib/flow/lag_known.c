@@ -120,6 +120,7 @@ load(const json_t *all, struct dr_lag_known *k, struct dr_err *err)
 	k->segsize = (uint32_t)num(all, "segsize");
 	k->base = (uint64_t)num(all, "base");
 	k->walked = num(all, "walked");
+	k->dirs = num(all, "dirs");
 	list = json_object_get(all, "lines");
 	n = json_array_size(list);
 	if ((k->line = calloc(n + 1, sizeof(*k->line))) == NULL)
@@ -216,12 +217,12 @@ dr_lag_known_write(const struct dr_lag_known *k, struct dr_err *err)
 		(void)json_array_append_new(backups, put_backup(&k->backup[i]));
 	for (size_t i = 0; i < k->lines; i++)
 		(void)json_array_append_new(lines, put_line(&k->line[i]));
-	all = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+	all = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
 	    "version", VERSION, "trust", k->trust, "listed",
 	    (json_int_t)k->listed, "system_id", (json_int_t)k->system_id,
 	    "segsize", (json_int_t)k->segsize, "base", (json_int_t)k->base,
-	    "walked", (json_int_t)k->walked, "backups", backups, "lines",
-	    lines);
+	    "walked", (json_int_t)k->walked, "dirs", (json_int_t)k->dirs,
+	    "backups", backups, "lines", lines);
 	if (k->lost[0] != '\0') {
 		(void)json_object_set_new(all, "lost", json_string(k->lost));
 		(void)json_object_set_new(all, "lost_at",

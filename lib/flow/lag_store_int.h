@@ -128,6 +128,7 @@ struct dr_lag_known {
 	uint32_t segsize;
 	uint64_t base;            /* WAL was looked at from there on */
 	int64_t walked;           /* when all of it was */
+	int64_t dirs;             /* when its timelines were asked for */
 	struct dr_lag_line *line; /* rising */
 	size_t lines;
 };

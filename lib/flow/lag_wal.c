@@ -338,22 +338,51 @@ restart(struct dr_lag_look *k, const struct dr_lag_backup *b, uint64_t need)
 	k->known.segsize = b->segsize;
 	k->known.base = need;
 	k->known.walked = k->now.wall;
+	k->known.dirs = 0;
+}
+
+/* Timelines; what comes after the primary's is another's, and not asked for. */
+static int
+timelines(struct dr_lag_look *k, struct dr_err *err)
+{
+	struct dr_lag_known *known = &k->known;
+	char *prefix;
+	int rc = -1;
+
+	for (size_t i = 0; k->primary != NULL && i < known->lines; i++)
+		if (known->line[i].tli == k->primary->tli &&
+		    known->dirs <= k->now.wall &&
+		    k->now.wall - known->dirs < ASK_US)
+			return 0;
+	if ((prefix = dr_wal_prefix(k->set, known->system_id, 0, err)) != NULL)
+		rc = dr_store_dirs(k->store, prefix, timeline, known, err);
+	free(prefix);
+	known->dirs = k->now.wall;
+	return rc;
+}
+
+/* It is over, the next one goes on from it, and it was looked at just now. */
+static bool
+is_over(const struct dr_lag_look *k, const struct dr_lag_line *l)
+{
+	const struct dr_lag_line *end = k->known.line + k->known.lines;
+
+	return k->primary != NULL && l->tli < k->primary->tli &&
+	       l->runs.n == 1 && l + 1 < end && l[1].history &&
+	       l[1].first <= l->last_to && l->listed <= k->now.wall &&
+	       k->now.wall - l->listed < ASK_US;
 }
 
 /* 1: something that was there is gone. */
 static int
 lines(struct dr_lag_look *k, uint32_t from, struct dr_err *err)
 {
-	char *prefix = dr_wal_prefix(k->set, k->known.system_id, 0, err);
-	int rc = -1;
+	int rc = timelines(k, err);
 
-	if (prefix != NULL)
-		rc = dr_store_dirs(k->store, prefix, timeline, &k->known, err);
-	free(prefix);
 	for (size_t i = 0; i < k->known.lines && rc == 0; i++) {
 		struct walk w = { .k = k, .l = &k->known.line[i] };
 
-		if (w.l->tli < from)
+		if (w.l->tli < from || is_over(k, w.l))
 			continue;
 		if ((w.l->tli > from && beginning(&w, err) == -1) ||
 		    (rc = newer(&w, err)) == -1)
