@@ -205,6 +205,7 @@ printf '#!/bin/sh\nexit 7\n' >page.sh
 status 5 "a command that fails" dr-notify --to "command:$T/page.sh" --retries 1 \
     -k cmd2 'by command'
 match "says how" 'exited with status 7' err
+dr-notify --resolve -k cmd2
 python3 -c 'import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind("log.sock")
@@ -232,6 +233,54 @@ told >/dev/null
 is "every message is as is published" \
     "$(python3 "$top/tests/cli/schema.py" seen/*.json || echo it failed)" ""
 is "they were many" "$(($(ls seen | wc -l) > 40))" 1
+
+# --- any bytes ------------------------------------------------------------------------------------
+cat >any.py <<'END'
+import json, os, random, subprocess, sys
+seed = int(os.environ.get("DR_SEED") or random.randrange(1 << 30))
+print("# seed", seed)
+r = random.Random(seed)
+for i in range(int(sys.argv[1])):
+    # Bytes that begin and go on characters, more often than chance has them.
+    b = bytes(r.choice((r.randrange(256), 0xe0, 0xed, 0xf0, 0xf4, 0x9f, 0x80,
+                        0xbf, 34, 92, 10)) for _ in range(r.randrange(600)))
+    out = subprocess.run(["dr-notify", "--dry-run", "--to", "command:/bin/true",
+                          "-k", "any", "--details", "-", "x"], input=b,
+                         stdout=subprocess.PIPE, check=True).stdout
+    got = json.loads(out.split(b"\n")[1])["details"]
+    if got != b.replace(b"\0", b"\xff").decode(errors="replace"):
+        print("not ok", b)
+END
+python3 any.py "$(count 12 400)" >out
+is "come as they are, or as U+FFFD" "$(grep -v '^#' out)" ""
+note "$(cat out)"
+
+# --- several at once, and one that dies --------------------------------------------------------
+told >/dev/null
+for i in 1 2 3 4; do
+	dr-notify $only -k many "$i" &
+	eval "p$i=\$!"
+done
+wait $p1 $p2 $p3 $p4
+is "of four at once one tells" "$(paths | wc -w)" 1
+dr-notify --resolve -k many
+told >/dev/null
+answers 'slow 2'
+dr-notify $only -k dies 'x' &
+p=$!
+n=0
+while ! ls sink/*.json >out 2>&1 && [ $n -lt 100 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+kill -KILL $p
+wait $p 2>out
+told >/dev/null
+status 0 "one was killed" dr-notify --due
+is "its message is sent by the next" "$(paths | wc -w)" 1
+is "once" "$(dr-notify --due; paths | wc -w)" 0
+dr-notify --resolve -k dies
+told >/dev/null
 
 # --- secrets ------------------------------------------------------------------------------------
 is "none was on a command line" "$(grep -c SeCrEt argv)" 0

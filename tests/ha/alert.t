@@ -53,8 +53,8 @@ sink=http://127.0.0.1:$(cat "$T/sink/port")
 
 # The examples as they are, but for what is awaited: in seconds, not minutes.
 cd "$top/scripts/monitoring" || exit 1
-sed 's/^    for: .*/    for: 1s/; s/^  interval: .*/  interval: 1s/' alerts.yml \
-    >"$T/alerts.yml"
+sed 's/^    for: 1m$/    for: 3s/; s/^    for: [^3].*/    for: 1s/
+    s/^  interval: .*/  interval: 1s/' alerts.yml >"$T/alerts.yml"
 sed 's/^  interval: .*/  interval: 1s/' recording.yml >"$T/recording.yml"
 # Of dr-lag it hears by the textfiles alone.
 sed "s/15s/1s/; s/127.0.0.1:9093/$manager/; s/127.0.0.1:9100/$node/
@@ -76,6 +76,7 @@ daemon prom prometheus --config.file="$T/prometheus.yml" \
 
 # --- a primary and its standby, all well ----------------------------------------------
 pg_new main || exit 1
+echo "cluster_name = 'main'" >>"$T/main/postgresql.conf"
 standby b main
 pg_start main || exit 1
 pg_start b || exit 1
@@ -168,6 +169,22 @@ until_ "the pager is told" told /v2/enqueue 'm["event_action"] == "resolve" and
     "PostgresStandbyMissing" in json.dumps(m)'
 until_ "the channel, too" told /services/T/B/x \
     '"[RESOLVED] PostgresStandbyMissing" == m["attachments"][0]["title"]'
+
+# --- the primary dies ------------------------------------------------------------------------
+# shellcheck disable=SC2046 # words
+kill -KILL $(pm main)
+until_ "it was the primary, and is known by its name" asks 1 \
+    'ALERTS{alertname="PostgresPrimaryDown", alertstate="firing", server="main"}'
+until_ "the pager hears of it" told /v2/enqueue \
+    'm["payload"]["class"] == "PostgresPrimaryDown"'
+until_ "there is none, then" asks 1 \
+    'ALERTS{alertname="PostgresNoPrimary", alertstate="firing"}'
+inhibited() {
+	curl -sS "http://$manager/api/v2/alerts?filter=alertname%3DPostgresNoPrimary" |
+		grep -q '"inhibitedBy":\["[0-9a-f]'
+}
+until_ "of which nobody has to be told twice" inhibited
+ok "and nobody is" sh -c '! grep -q "class.*PostgresNoPrimary" "$0"/*.json' "$T/sink"
 
 # --- dr-notify and the real Alertmanager -----------------------------------------------------
 PATH=$top/scripts:$PATH
