@@ -68,7 +68,7 @@ connect_all(struct beats *b, const struct dr_pg_host *host, struct dr_err *err)
 			b->ask[i].at = DR_ASK_ENDED;
 			continue;
 		}
-		dr_ask_open(&b->ask[i], host[i].conninfo, half);
+		dr_ask_open(&b->ask[i], &host[i], half);
 		all[n++] = &b->ask[i];
 	}
 	while (busy > 0 && rc == 0) {
@@ -272,7 +272,9 @@ dr_heartbeat(const char *const *conninfo, size_t n, int timeout_ms,
 		dr_err_sys(err, "cannot allocate a list of servers");
 		goto out;
 	}
-	if (connect_all(&b, host, err) == -1 ||
+	if (dr_pg_hosts_find(host, hosts,
+	        dr_monotonic() + (int64_t)timeout_ms * 500, err) == -1 ||
+	    connect_all(&b, host, err) == -1 ||
 	    (rc = write_row(&b, err)) == -1 ||
 	    (rc == 1 && watch(&b, err) == -1))
 		rc = -1;

@@ -60,7 +60,7 @@ dr_look(const char *const *conninfo, size_t n, int timeout_ms, bool write,
 	struct dr_look *v = NULL;
 	struct dr_ask *ask = NULL;
 	size_t i, hosts = 0;
-	int64_t until;
+	int64_t half, until;
 	int rc = -1;
 
 	*out = NULL;
@@ -72,9 +72,13 @@ dr_look(const char *const *conninfo, size_t n, int timeout_ms, bool write,
 		dr_err_sys(err, "cannot allocate a list of servers");
 		goto out;
 	}
-	until = dr_monotonic() + (int64_t)timeout_ms * 1000;
+	/* A name that cannot be looked up leaves time for the others. */
+	half = dr_monotonic() + (int64_t)timeout_ms * 500;
+	until = half + (int64_t)timeout_ms * 500;
+	if (dr_pg_hosts_find(host, hosts, half, err) == -1)
+		goto out;
 	for (i = 0; i < hosts; i++)
-		dr_ask_open(&ask[i], host[i].conninfo, until);
+		dr_ask_open(&ask[i], &host[i], until);
 	if (probe_all(ask, hosts, until, err) == -1)
 		goto out;
 	for (i = 0; i < hosts; i++) {

@@ -16,12 +16,13 @@
 #define STEADY_US 1000000 /* while the held one answers */
 /* What passes while we do not run is not the server's silence. */
 #define ASLEEP_US 100000
+#define FIND_US   10000000
 #define FOREVER   (INT64_MAX / 2)
 
 struct watch {
 	const struct dr_waitdown_opts *o;
 	struct dr_waitdown *w;
-	const char *conninfo;
+	const struct dr_pg_host *host;
 	struct dr_ask held, fresh;
 	bool trying;  /* fresh is under way */
 	bool pinged;  /* held is to answer */
@@ -227,7 +228,7 @@ tend_fresh(struct watch *s, int64_t now, struct dr_err *err)
 	if (!s->trying && now >= s->next_try) {
 		s->trying = true;
 		s->tried = now;
-		dr_ask_open(&s->fresh, s->conninfo, now + s->o->interval_us);
+		dr_ask_open(&s->fresh, s->host, now + s->o->interval_us);
 		/* It may have failed by now. */
 		if (dr_ask_probed(&s->fresh))
 			return fresh_done(s, now, err);
@@ -309,7 +310,14 @@ dr_wait_down(const struct dr_waitdown_opts *o, struct dr_waitdown *w,
 		goto out;
 	}
 	(void)snprintf(w->where, sizeof(w->where), "%s", host->where);
-	s.conninfo = host->conninfo;
+	/* That no name can be looked up says nothing of the server. */
+	if (dr_pg_hosts_find(host, 1, dr_monotonic() + FIND_US, err) == -1)
+		goto out;
+	if (host->lost.cause != DR_OK) {
+		*err = host->lost;
+		goto out;
+	}
+	s.host = host;
 	for (;;) {
 		now = dr_monotonic();
 		tend_held(&s, now);

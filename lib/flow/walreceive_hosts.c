@@ -16,10 +16,10 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
+#include "pg/hosts.h"
 
 #define EVERY_S   10
 #define HOSTS_MAX 16
-#define TEXT_MAX  16384
 
 struct hosts {
 	const struct dr_wal_receive_opts *o;
@@ -28,95 +28,6 @@ struct hosts {
 	bool told[HOSTS_MAX];
 	size_t n;
 };
-
-/* KEY='VALUE', as libpq reads it. */
-static int
-add(struct dr_buf *b, const char *key, const char *value, size_t len,
-    struct dr_err *err)
-{
-	size_t i;
-
-	if (dr_buf_fmt(b, err, "%s='", key) == -1)
-		return -1;
-	for (i = 0; i < len; i++)
-		if (((value[i] == '\'' || value[i] == '\\') &&
-		        dr_buf_add(b, "\\", 1, err) == -1) ||
-		    dr_buf_add(b, value + i, 1, err) == -1)
-			return -1;
-	return dr_buf_str(b, "' ", err);
-}
-
-/* Item I of a list; the last where it has fewer, and only one is for all. */
-static const char *
-item(const char *list, size_t i, size_t *len)
-{
-	const char *p = list;
-
-	for (; i > 0 && strchr(p, ',') != NULL; i--)
-		p = strchr(p, ',') + 1;
-	*len = strcspn(p, ",");
-	return p;
-}
-
-static bool
-is_place(const char *key)
-{
-	return strcmp(key, "host") == 0 || strcmp(key, "hostaddr") == 0 ||
-	       strcmp(key, "port") == 0;
-}
-
-static bool
-is_ours(const char *key)
-{
-	return strcmp(key, "replication") == 0 || strcmp(key, "dbname") == 0 ||
-	       strcmp(key, "target_session_attrs") == 0 ||
-	       strcmp(key, "fallback_application_name") == 0 ||
-	       strcmp(key, "connect_timeout") == 0;
-}
-
-/* A connection string for host I alone. */
-static char *
-only(const PQconninfoOption *all, size_t i, struct dr_err *err)
-{
-	struct dr_buf b = { .max = TEXT_MAX };
-	const char *v;
-	size_t len;
-
-	for (; all->keyword != NULL; all++) {
-		if (all->val == NULL || all->val[0] == '\0' ||
-		    is_ours(all->keyword))
-			continue;
-		v = all->val;
-		len = strlen(v);
-		if (is_place(all->keyword))
-			v = item(all->val, i, &len);
-		if (len > 0 && add(&b, all->keyword, v, len, err) == -1)
-			goto fail;
-	}
-	if (dr_buf_str(&b, "connect_timeout=5", err) == 0)
-		return b.data;
-
-fail:
-	dr_buf_free(&b);
-	return NULL;
-}
-
-static size_t
-count_hosts(const PQconninfoOption *all)
-{
-	size_t n = 1, k;
-	const char *p;
-
-	for (; all->keyword != NULL; all++) {
-		if (all->val == NULL || strncmp(all->keyword, "host", 4) != 0)
-			continue;
-		for (k = 1, p = all->val; (p = strchr(p, ',')) != NULL; p++)
-			k++;
-		if (k > n)
-			n = k;
-	}
-	return n < HOSTS_MAX ? n : HOSTS_MAX;
-}
 
 static const char look_query[] =
     "SELECT pg_is_in_recovery(), EXISTS (SELECT FROM pg_replication_slots "
@@ -200,16 +111,17 @@ keep(struct hosts *h)
 int
 dr_recv_hosts(struct dr_recv *r, struct dr_err *err)
 {
+	const char *all = r->o->conninfo != NULL ? r->o->conninfo : "";
 	struct hosts h = { .o = r->o, .shared = r->shared };
-	PQconninfoOption *all = PQconninfo(r->wal);
-	size_t i, n;
+	struct dr_pg_host *host = NULL;
+	size_t n = 0;
 	int rc = -1;
 
-	if (all == NULL)
-		return dr_err_set(err, DR_EFAIL, "cannot look at the hosts");
-	n = count_hosts(all);
-	for (h.n = 0; n > 1 && h.n < n; h.n++)
-		if ((h.conninfo[h.n] = only(all, h.n, err)) == NULL)
+	if (dr_pg_hosts(&all, 1, &host, &n, err) == -1)
+		return -1;
+	for (; n > 1 && h.n < n && h.n < HOSTS_MAX; h.n++)
+		if ((h.conninfo[h.n] = dr_fmt(err, "%s connect_timeout=5",
+		         host[h.n].conninfo)) == NULL)
 			goto out;
 	rc = 0;
 	if (n < 2)
@@ -228,9 +140,9 @@ dr_recv_hosts(struct dr_recv *r, struct dr_err *err)
 	}
 
 out:
-	for (i = 0; i < h.n; i++)
-		free(h.conninfo[i]);
-	PQconninfoFree(all);
+	while (h.n > 0)
+		free(h.conninfo[--h.n]);
+	dr_pg_hosts_free(host, n);
 	return rc;
 }
 

@@ -276,10 +276,10 @@ go_on_connecting(struct dr_ask *a)
 }
 
 void
-dr_ask_open(struct dr_ask *a, const char *conninfo, int64_t until)
+dr_ask_open(struct dr_ask *a, const struct dr_pg_host *host, int64_t until)
 {
 	const char *keys[] = { "dbname", "fallback_application_name", NULL };
-	const char *values[] = { conninfo, "dr-lag", NULL };
+	const char *values[] = { host->conninfo, "dr-lag", NULL };
 
 	memset(a, 0, sizeof(*a));
 	a->probe.state = DR_PROBE_FAILED;
@@ -287,6 +287,10 @@ dr_ask_open(struct dr_ask *a, const char *conninfo, int64_t until)
 	a->began = dr_monotonic();
 	a->until = until;
 	a->events = POLLOUT;
+	if (host->lost.cause != DR_OK) {
+		dr_ask_end(a, DR_PROBE_UNREACHABLE, "%s", host->lost.msg);
+		return;
+	}
 	if (dr_libpq(&a->probe.err) == -1) {
 		a->at = DR_ASK_ENDED;
 		return;

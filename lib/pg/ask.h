@@ -4,8 +4,8 @@
  * An ask is a connection that is driven by dr_ask_turn: from connecting to
  * idle, from busy (a query was sent) to idle again with its results, and,
  * when it fails or its time is over, to ended, with what became of it in
- * probe.  Nothing here waits longer than it is told to, but for names that
- * libpq has resolved.  No password is ever asked for.
+ * probe.  Nothing here waits longer than it is told to.  No password is ever
+ * asked for.
  */
 #ifndef DR_PG_ASK_H
 #define DR_PG_ASK_H
@@ -17,6 +17,7 @@
 #include <libpq-fe.h>
 
 #include "base/err.h"
+#include "pg/hosts.h"
 #include "pg/probe.h"
 
 #define DR_ASK_RESULTS 8
@@ -46,8 +47,8 @@ struct dr_ask {
 	bool talked; /* somebody at the other end took the connection */
 };
 
-/* Begin to connect; CONNINFO names one host (pg/hosts.h). */
-void dr_ask_open(struct dr_ask *, const char *conninfo, int64_t until);
+/* Begin to connect; HOST, which was looked up, is not kept. */
+void dr_ask_open(struct dr_ask *, const struct dr_pg_host *host, int64_t until);
 
 /* Send SQL, one or several statements, on an idle one; its results go. */
 void dr_ask_send(struct dr_ask *, const char *sql, int64_t until);

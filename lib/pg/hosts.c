@@ -1,5 +1,6 @@
 #include "pg/hosts.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,32 @@ place_of(const PQconninfoOption *all, size_t i, PGconn *conn,
 	    host != NULL ? host : "", six ? "]" : "", (int)plen, port);
 }
 
+/* What host I has to be looked up by; *NAME stays NULL where nothing. */
+static int
+name_of(const PQconninfoOption *all, size_t i, char **name, struct dr_err *err)
+{
+	unsigned char addr[16];
+	const char *host;
+	char *copy;
+	size_t len;
+
+	(void)item(value_of(all, "hostaddr"), i, &len);
+	if (len > 0)
+		return 0;
+	host = item(value_of(all, "host"), i, &len);
+	if (len == 0 || host[0] == '/' || host[0] == '@')
+		return 0;
+	if ((copy = strndup(host, len)) == NULL)
+		return dr_err_sys(err, "cannot allocate a name");
+	if (strcmp(copy, "localhost") == 0 ||
+	    inet_pton(AF_INET, copy, addr) == 1 ||
+	    inet_pton(AF_INET6, copy, addr) == 1)
+		free(copy);
+	else
+		*name = copy;
+	return 0;
+}
+
 /*
  * What libpq makes of GIVEN: it looks up services, variables and defaults
  * only on the way to a server, which a setting that it cannot accept ends
@@ -223,8 +250,11 @@ expand(const char *conninfo, size_t from, struct dr_pg_host **v, size_t *count,
 		h.conninfo = only(all, i, named, err);
 		more[(*count)++] = h;
 		if (h.conninfo == NULL ||
-		    (h.where = place_of(all, i, conn, err)) == NULL)
+		    (h.where = place_of(all, i, conn, err)) == NULL ||
+		    name_of(all, i, &h.name, err) == -1) {
+			more[*count - 1] = h;
 			goto out;
+		}
 		more[*count - 1] = h;
 	}
 	rc = 0;
@@ -267,6 +297,7 @@ dr_pg_hosts_free(struct dr_pg_host *v, size_t n)
 			explicit_bzero(v[i].conninfo, strlen(v[i].conninfo));
 		free(v[i].conninfo);
 		free(v[i].where);
+		free(v[i].name);
 	}
 	free(v);
 }

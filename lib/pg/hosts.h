@@ -5,6 +5,7 @@
 #define DR_PG_HOSTS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -14,6 +15,8 @@ struct dr_pg_host {
 	char *conninfo; /* for it alone; may hold a password */
 	char *where;    /* "HOST:PORT", "[ADDRESS]:PORT" or "DIRECTORY:PORT" */
 	size_t from;    /* index of the string that named it */
+	char *name;     /* to be looked up; NULL: none */
+	struct dr_err lost; /* it could not be */
 };
 
 /*
@@ -27,5 +30,14 @@ struct dr_pg_host {
 int dr_pg_hosts(const char *const *conninfo, size_t n, struct dr_pg_host **,
     size_t *count, struct dr_err *);
 void dr_pg_hosts_free(struct dr_pg_host *, size_t);
+
+/*
+ * Look up the addresses of those that go by names, all at once, and put them
+ * into their strings: libpq would wait for each as long as the resolver does.
+ * One that cannot be found until UNTIL (dr_monotonic) is lost.  Forks.  -1: a
+ * stop signal, no process.
+ */
+int
+dr_pg_hosts_find(struct dr_pg_host *, size_t, int64_t until, struct dr_err *);
 
 #endif /* !DR_PG_HOSTS_H */

@@ -187,7 +187,7 @@ dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
 	struct dr_pg_host *host = NULL;
 	struct going *g = NULL;
 	size_t i, hosts = 0;
-	int64_t until;
+	int64_t half, until;
 	int rc = -1;
 
 	*out = NULL;
@@ -204,9 +204,13 @@ dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
 	for (i = 0; i < hosts; i++)
 		if (blank(&v[i], host[i].where, err) == -1)
 			goto out;
-	until = dr_monotonic() + (int64_t)timeout_ms * 1000;
+	/* A name that cannot be looked up leaves time for the others. */
+	half = dr_monotonic() + (int64_t)timeout_ms * 500;
+	until = half + (int64_t)timeout_ms * 500;
+	if (dr_pg_hosts_find(host, hosts, half, err) == -1)
+		goto out;
 	for (i = 0; i < hosts; i++)
-		dr_ask_open(&g[i].ask, host[i].conninfo, until);
+		dr_ask_open(&g[i].ask, &host[i], until);
 	rc = ask_all(g, v, hosts, until, err);
 
 out:

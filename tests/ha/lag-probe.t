@@ -184,6 +184,34 @@ else
 	skip "no way there" "no network namespaces here"
 fi
 
+# A resolver that says nothing would keep libpq for many times the timeout.
+echo "nameserver 127.0.0.1" >"$T/resolv.conf"
+cat >"$T/mute_dns.py" <<-'END'
+	import os, socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.bind(("127.0.0.1", 53))
+	os.set_inheritable(s.fileno(), True)
+	os.execv(sys.argv[1], sys.argv[1:])
+	END
+if unshare -rmn sh -c "ip link set lo up && mount --bind '$T/resolv.conf' \
+    /etc/resolv.conf" >"$T/ok.out" 2>&1; then
+	began=$(date +%s%3N)
+	status 3 "a resolver that says nothing" unshare -rmn sh -c '
+		ip link set lo up
+		mount --bind "$1/resolv.conf" /etc/resolv.conf
+		t=$1
+		shift
+		exec python3 "$t/mute_dns.py" "$@"' sh "$T" "$bin/dr-lag" \
+	    --probe --timeout 1s -d host=db.example -d "$(at s1)"
+	took=$(($(date +%s%3N) - began))
+	match "it is unreachable" "unreachable: cannot look up the host" \
+	    "$T/out"
+	match "and in nobody's way" " standby" "$T/out"
+	ok "in time ($took ms)" test "$took" -lt 3500
+else
+	skip "a resolver that says nothing" "no namespaces here"
+fi
+
 # --- a full disk ----------------------------------------------------------------
 pg_stop s1
 if [ "$root_" = yes ] && mkdir "$T/small" &&

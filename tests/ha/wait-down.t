@@ -11,6 +11,7 @@ us() {
 
 # watch ARG...: in the background; returns when it holds a connection
 watch() {
+	: >"$T/w.err"
 	dr-lag -vv --wait-down --json "$@" >"$T/w.out" 2>"$T/w.err" &
 	w=$!
 	helpers_="$helpers_ $w"
@@ -143,11 +144,12 @@ match "which is told" "takes no new connections .*, and serves the one that is h
     "$T/w.err"
 kill "$filler"
 thaw
+until_ "it works its queue off" psql_ "SELECT 1"
 
 psql_ "CREATE ROLE nobody LOGIN"
 psql -qAtX -U nobody -c "SELECT pg_sleep(600)" >"$T/sleep.out" 2>&1 &
 helpers_="$helpers_ $!"
-watch -d "$(at main) user=nobody" --failures 3 --interval 100ms
+watch -d "$(at main) user=nobody" --failures 3 --interval 200ms
 psql_ "ALTER ROLE nobody CONNECTION LIMIT 1"
 psql_ "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE usename = 'nobody' AND application_name = 'dr-lag'" >"$T/out"
