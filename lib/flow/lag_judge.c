@@ -68,9 +68,9 @@ dr_lag_seconds(int64_t us, char out[DR_SIZE_LEN])
 {
 	if (!dr_known(us))
 		(void)snprintf(out, DR_SIZE_LEN, "?");
-	else if (us < 0)
-		(void)snprintf(out, DR_SIZE_LEN, "0.0s");
-	else if (us > 0 && us < 1000000)
+	else if (us <= 0)
+		(void)snprintf(out, DR_SIZE_LEN, "0s");
+	else if (us < 1000000)
 		(void)snprintf(out, DR_SIZE_LEN, "%" PRId64 "ms",
 		    us < 1000 ? 1 : us / 1000);
 	else
