@@ -95,7 +95,8 @@ get_line(const json_t *e, struct dr_lag_line *l, struct dr_err *err)
 		if (dr_lag_runs_add(&l->runs, &run, err) == -1)
 			return false;
 	}
-	return l->tli != 0;
+	return l->tli != 0 &&
+	       (l->last == NULL || strstr(l->last, ".zst") != NULL);
 }
 
 static bool

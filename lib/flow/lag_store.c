@@ -265,7 +265,7 @@ look(struct dr_lag_look *k, const struct dr_pg_view *primary,
 		if (newest != NULL && (from != NULL || !newest->pg))
 			rto(k, from != NULL ? from : newest, r.to);
 	}
-	if (k->known.lost[0] != '\0' && k->now.wall >= k->known.lost_at &&
+	if (k->known.lost[0] != '\0' &&
 	    k->now.wall - k->known.lost_at < DR_LAG_DAY)
 		return dr_lag_tell(k, err, "%s", k->known.lost);
 	k->known.lost[0] = '\0';

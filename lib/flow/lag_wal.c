@@ -277,10 +277,8 @@ newer(struct walk *w, struct dr_err *err)
 	/* "NAME.zst" comes before "NAME.zst.age", and after what is older. */
 	end = strstr(l->last, ".zst");
 	after = dr_fmt(err, "%.*s.zst", (int)(end - l->last), l->last);
-	if (end == NULL || after == NULL) {
-		free(after);
+	if (after == NULL)
 		return -1;
-	}
 	w->to = UINT64_MAX;
 	w->found = false;
 	rc = list(w, after, err);
@@ -295,6 +293,8 @@ trim(struct dr_lag_line *l)
 {
 	size_t over = l->runs.n > RUNS_MAX ? l->runs.n - RUNS_MAX : 0;
 
+	if (over == 0)
+		return;
 	memmove(l->runs.v, l->runs.v + over,
 	    (l->runs.n - over) * sizeof(*l->runs.v));
 	l->runs.n -= over;

@@ -392,6 +392,47 @@ plain(void)
 	    "the primary of another cluster");
 }
 
+/* A day later all is walked through; what was lost is told no more. */
+static void
+daily(void)
+{
+	struct dr_pg_view p = primary(1, 21 * SEG);
+	struct dr_lag_known k;
+	char body[100];
+
+	begin();
+	backup(1, 3600 * SEC, 2 * SEG + 40, 2 * SEG + 300, 1, true, 100, NULL);
+	wal(1, 2, 20);
+	(void)report(&p, NULL);
+	gone(seg(1, 9, ""));
+	OK(report(&p, NULL) && out.reach == 21 * SEG, "daily: not yet seen");
+	for (int i = 0; i < 2; i++) {
+		OK(dr_lag_known_read(&opts, dr_store_url(store), "main", &k,
+		       &err) == 0 &&
+		        k.walked > 0,
+		    "daily: a day goes by");
+		k.walked -= DAY + SEC;
+		k.lost_at -= DAY + SEC;
+		k.listed -= DAY + SEC;
+		(void)dr_lag_known_write(&k, &err);
+		dr_lag_known_free(&k);
+		if (i == 0)
+			OK(report(&p, NULL) && out.reach == 9 * SEG &&
+			        out.gaps == 1 && told("now ends at 0/900000"),
+			    "daily: seen by the walk");
+		else
+			OK(report(&p, NULL) && out.told == NULL &&
+			        out.gaps == 1,
+			    "daily: the gap stays, the loss is old");
+	}
+	(void)snprintf(body, sizeof(body), "main/snap/%.16s-%016u.tar.zst",
+	    out.id, 1U);
+	gone(body);
+	OK(report(&p, NULL) && told("body is missing") && out.backups == 0 &&
+	        out.id == NULL && !dr_known(out.rpo_us),
+	    "without its body a backup is none");
+}
+
 /* By their names, while the primary says that there can be no others. */
 static void
 asked(void)
@@ -660,6 +701,7 @@ main(void)
 	plain();
 	holes();
 	asked();
+	daily();
 	timelines();
 	backups();
 	lacking();
