@@ -222,6 +222,7 @@ run-demo: $(tools)
 run-bench: $(tools)
 	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/lag && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/down && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/store
 
