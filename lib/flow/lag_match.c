@@ -283,6 +283,19 @@ is_server(const struct dr_pg_view *v, const char *name)
 	       strcmp(dr_lag_text(v->where), name) == 0;
 }
 
+/* Servers that do not answer are known by the names that they had. */
+static void
+silent(struct pairing *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		for (size_t k = 0;
+		     p->made[i].self == NULL && k < p->lag->servers; k++)
+			if (!dr_lag_answers(&p->lag->server[k]) &&
+			    given(p->made[i].row->name) &&
+			    is_server(&p->lag->server[k], p->made[i].row->name))
+				p->made[i].self = &p->lag->server[k];
+}
+
 static int
 expect(struct pairing *p, const char *name, struct dr_err *err)
 {
@@ -384,6 +397,7 @@ dr_lag_match(struct dr_lag *lag, const struct dr_lag_opts *o,
 	pair(&p, by_slot);
 	pair(&p, by_addr);
 	pair(&p, left_over);
+	silent(&p);
 	for (i = 0; i < p.lefts; i++)
 		if (p.left[i] != NULL) {
 			if ((s = add(&p, err)) == NULL)

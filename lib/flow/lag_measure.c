@@ -8,6 +8,7 @@
  * default: what is older than this says nothing of now.
  */
 #define FRESH_US INT64_C(45000000)
+#define FAR_US   INT64_C(300000000) /* where clocks may differ */
 
 static bool
 fresh(int64_t now, int64_t then)
@@ -32,12 +33,17 @@ streams(const struct dr_lag_standby *s)
 		return asked && self_streams(s->self);
 	if (strcmp(dr_lag_text(s->row->state), "streaming") != 0)
 		return false;
-	/* A sender holds on to a dead peer until its timeout. */
-	if (dr_known(s->row->reply_time) &&
-	    !fresh(s->sender->now, s->row->reply_time))
+	if (asked)
+		return strcmp(dr_lag_text(s->self->receiver), "streaming") == 0;
+	/*
+	 * A sender holds on to a dead peer until its timeout.  The time of its
+	 * last reply is by its own clock, which may be off by something.
+	 */
+	if (dr_known(s->row->reply_time) && dr_known(s->sender->now) &&
+	    s->sender->now - s->row->reply_time >
+	        (s->self != NULL ? FRESH_US : FAR_US))
 		return false;
-	return !asked ||
-	       strcmp(dr_lag_text(s->self->receiver), "streaming") == 0;
+	return true;
 }
 
 /*

@@ -3,7 +3,7 @@
 # exit status, in all four forms.
 . "${0%/*}/../lib.sh"
 . "${0%/*}/ha.sh"
-need python3 psql pgrep promtool
+need python3 psql pgrep promtool faketime
 
 cat >"$T/j.py" <<'END'
 import json, sys
@@ -193,6 +193,43 @@ is "dead receiver: an inactive slot is a warning" \
 on b "ALTER SYSTEM SET primary_conninfo = '$follow'"
 on b "SELECT pg_reload_conf()" >"$T/out"
 all b c
+
+# --- a clock that is ahead ----------------------------------------------------------
+fake=$(find /usr/lib -name libfaketime.so.1 2>/dev/null | head -n 1)
+[ -n "$fake" ] || skip_all "libfaketime is not installed"
+pg_stop b
+mkdir "$T/fake"
+cat >"$T/fake/pg_ctl" <<END
+#!/bin/sh
+LD_PRELOAD=$fake FAKETIME=+90s FAKETIME_DONT_FAKE_MONOTONIC=1
+export LD_PRELOAD FAKETIME FAKETIME_DONT_FAKE_MONOTONIC
+exec $PGBIN/pg_ctl "\$@"
+END
+chmod 755 "$T/fake/pg_ctl"
+echo "$T/fake" >"$T/b.bin"
+pg_start b
+echo "$PGBIN" >"$T/b.bin"
+pg_use main
+psql_ "INSERT INTO t VALUES (3)"
+all b c
+until_sql b streaming "SELECT state FROM pg_stat_replication"
+report 0 1 "clock" "$@"
+is "clock: told" "$(j "notes('clock')")" b
+is "clock: how far it is ahead" \
+    "$(j "85 < sv('b')['clock_ahead_seconds'] < 95")" true
+on b "SELECT pg_wal_replay_pause()" >"$T/out"
+psql_ "INSERT INTO t VALUES (3)"
+end=$(psql_ "SELECT pg_current_wal_flush_lsn()")
+until_sql b t "SELECT pg_last_wal_receive_lsn() >= '$end'"
+report 3 2 "clock, and behind" "$@"
+is "clock, and behind: not by the difference" \
+    "$(j "0 < sb('b')['replay_lag_seconds'] < 60")" true
+on b "SELECT pg_wal_replay_resume()" >"$T/out"
+pg_stop b
+pg_start b
+pg_use main
+all b c
+until_sql b streaming "SELECT state FROM pg_stat_replication"
 
 # --- a role that may not see it -----------------------------------------------------
 # shellcheck disable=SC2086
