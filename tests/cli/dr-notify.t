@@ -5,7 +5,9 @@ need python3 curl
 
 PATH=$top/scripts:$PATH
 cd "$T" || exit 1
-mkdir sink seen m bin
+mkdir sink seen m bin tmp
+TMPDIR=$T/tmp # one is killed
+export TMPDIR
 python3 "$top/tests/cli/sink.py" 0 sink &
 helpers_="$helpers_ $!"
 n=0
