@@ -124,6 +124,15 @@ status 0 "a standby alone" dr-lag --json -d "$(at b)"
 cp "$T/out" "$T/json"
 is "it is 0 behind what its sender told it" "$(j "sb('b')['replay_lag_bytes']")" 0
 
+status 0 "a heartbeat" dr-lag --json --heartbeat "$@"
+cp "$T/out" "$T/json"
+for s in b c; do
+	is "it arrives at $s" "$(j "0 < sb('$s')['heartbeat_lag_seconds'] < 5")" true
+done
+status 0 "as samples" dr-lag --prometheus --heartbeat "$@"
+match "of the delay" \
+    '^drtools_replication_heartbeat_lag_seconds\{standby="c"\} [0-9.e-]+$' "$T/out"
+
 # --- one that is not there ---------------------------------------------------------
 report 3 2 "missing" "$@" --expect d
 is "missing: told" "$(j "notes('standby-missing')")" d
@@ -162,6 +171,10 @@ match "paused: another" \
 match "paused: perfdata" "'b_replay_bytes'=${want}B;;;0" "$T/nagios"
 match "paused: a row" '^b +main +paused ' "$T/table"
 is "paused: the cascade is its own" "$(j "sb('c')['replay_paused']")" false
+status 3 "a heartbeat" dr-lag --json --heartbeat --timeout 1s "$@"
+cp "$T/out" "$T/json"
+is "does not arrive where replay is paused" "$(j "notes('heartbeat-unseen')") \
+$(j "sb('b')['heartbeat_lag_seconds']")" "b null"
 on b "SELECT pg_wal_replay_resume()" >"$T/out"
 all b c
 
