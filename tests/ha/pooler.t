@@ -22,17 +22,14 @@ pool() {
 	admin_users = admin
 	pool_mode = $1
 	logfile = $T/pb.log
+	pidfile = $T/s/pb.pid
 	END
 	: >"$T/pb.log"
 	chmod 666 "$T/pb.log"
-	as_pg pgbouncer -q "$T/pb.ini" >"$T/pb.out" 2>&1 &
-	pb=$!
+	as_pg pgbouncer -q -d "$T/pb.ini" >"$T/pb.out" 2>&1
+	until_ "PgBouncer runs" test -s "$T/s/pb.pid" -a -S "$T/s/.s.PGSQL.6432"
+	pb=$(cat "$T/s/pb.pid")
 	helpers_="$helpers_ $pb"
-	n=0
-	until [ -S "$T/s/.s.PGSQL.6432" ] || [ "$n" -ge 100 ]; do
-		n=$((n + 1))
-		sleep 0.05
-	done
 }
 
 through="host=$T/s port=6432 user=u dbname=app"
@@ -64,7 +61,7 @@ for mode in session transaction statement; do
 		note "$(get 0.state): $(get 0.error)"
 	fi
 	kill "$pb"
-	wait "$pb" 2>"$T/out"
+	until_ "it ends" test ! -e "$T/s/pb.pid"
 	rm -f "$T/s/.s.PGSQL.6432"
 done
 
