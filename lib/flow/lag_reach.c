@@ -107,7 +107,8 @@ dr_lag_reach(const struct dr_lag_known *k, uint32_t tli, uint64_t lsn,
  *
  * It asks that the sample's WAL is on the way that was found.  On the way's
  * own timeline it is.  One of the timeline before counts while it lies before
- * the segment in which the new one begins, for then it lies before the fork.
+ * the segment in which the next one begins, for then it lies before the fork,
+ * and what was promoted had received more than that.
  * Where the primary is on a timeline of which the store holds nothing, the
  * fork is not known, and what is told is an estimate.
  */
@@ -127,11 +128,26 @@ timeline_before(const struct dr_lag_samples *s, uint32_t tli)
 	return before;
 }
 
-static struct best
-youngest(const struct dr_lag_samples *s, const struct dr_lag_reach *r,
-    uint32_t tip, const struct dr_lag_now *now)
+/* Before this, WAL of timeline TLI is on the way to timeline TO. */
+static uint64_t
+left_at(const struct dr_lag_known *k, uint32_t tli, uint32_t to)
 {
-	uint32_t before = timeline_before(s, r->tli);
+	uint64_t at = UINT64_MAX;
+
+	for (size_t i = 0; i < k->lines; i++) {
+		const struct dr_lag_line *l = &k->line[i];
+
+		if (l->tli > tli && l->tli <= to && l->first < at)
+			at = l->first;
+	}
+	return at == UINT64_MAX ? 0 : at;
+}
+
+static struct best
+youngest(const struct dr_lag_known *k, const struct dr_lag_samples *s,
+    const struct dr_lag_reach *r, uint32_t tip, const struct dr_lag_now *now)
+{
+	uint32_t before = r->begin == 0 ? 0 : timeline_before(s, r->tli);
 	struct best b = { DR_UNKNOWN, r->tli == tip };
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -141,7 +157,8 @@ youngest(const struct dr_lag_samples *s, const struct dr_lag_reach *r,
 		if (!dr_known(age) || (dr_known(b.age) && age >= b.age))
 			continue;
 		if ((p->tli == r->tli && p->lsn <= r->to) ||
-		    (p->tli == before && before != 0 && p->lsn < r->begin))
+		    (p->tli == before && before != 0 &&
+		        p->lsn < left_at(k, before, r->tli)))
 			b.age = age;
 	}
 	return b;
@@ -196,7 +213,7 @@ dr_lag_rpo(struct dr_lag_look *k, const struct dr_lag_samples *s,
 		out->rpo_bytes = (int64_t)(last->lsn - r->to);
 	else if (last != NULL && last->tli == r->tli)
 		out->rpo_bytes = 0;
-	b = youngest(s, r, tip, &k->now);
+	b = youngest(&k->known, s, r, tip, &k->now);
 	if (b.bound && last != NULL && last->tli == r->tli &&
 	    acknowledged(k->primary, &acked) && acked <= r->to)
 		b.age = dr_lag_sample_age(last, &k->now);
