@@ -174,7 +174,7 @@ republish(struct commit *c, struct dr_pending *p, struct dr_err *err)
 			continue;
 		}
 		/* One that fell out is not waited for again. */
-		if (t != NULL && t->err.cause != DR_OK)
+		if (t != NULL && t->err.cause == DR_ERETRY)
 			continue;
 		v[n].store = open_again(c, ps->url, &opened[i], &why);
 		v[n].doubt = ps->doubt;
