@@ -99,7 +99,7 @@ refuse() {
 		grep -q INJECTED trace || break
 		# What only metrics are made of is warned of, and the backup
 		# is there.
-		if [ $st -eq 0 ] && grep -qE 'warning: .*/sets/s(/published.json)?"' err
+		if [ $st -eq 0 ] && grep -qE 'warning: .*/(sets/s(/published.json)?|rates(/s.(json|lock))?)"' err
 		then
 			:
 		# Standard error may be what could not be written to.
