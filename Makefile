@@ -224,6 +224,7 @@ run-bench: $(tools)
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/lag && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/down && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/receive && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/store
 
 run-lint:
