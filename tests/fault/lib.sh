@@ -51,7 +51,12 @@ trouble() {
 
 # judge NAME KIND ERRNO STATUS: what the run with the fault left.
 judge() {
-	if [ "$3" = kill ]; then
+	if [ "$3" = kill ] && [ "$4" -eq 0 ] &&
+	    grep -q "a process of it was killed" "$T/err"; then
+		# Not the one that was waited for.
+		"done_$1" >>"$T/err" 2>&1 ||
+			trouble "$1" "$2" "$3" "status 0, and nothing is there"
+	elif [ "$3" = kill ]; then
 		[ "$4" -eq 137 ] || trouble "$1" "$2" "$3" "status $4"
 	elif [ "$4" -gt 125 ]; then
 		trouble "$1" "$2" "$3" "died, status $4"
