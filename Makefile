@@ -220,11 +220,11 @@ run-demo: $(tools)
 	@PATH="$(CURDIR)/$(B)/bin:$$PATH" sh scripts/demo
 
 run-bench: $(tools)
-	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
+	@PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/receive && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/lag && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/down && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal && \
-	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/receive && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/store
 
 run-lint:
