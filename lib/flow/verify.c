@@ -263,9 +263,9 @@ note_rate(const struct dr_verify *v, const char *set,
 	(void)snprintf(r.store, sizeof(r.store), "%s", v->store);
 	if (from->id != NULL)
 		(void)snprintf(r.id, sizeof(r.id), "%s", from->id);
-	if (dr_rate_note(from->state, set,
-	        v->o->deep ? DR_RATE_DEEP : DR_RATE_VERIFY, &r, &why) == -1)
-		dr_say(1, "%s", why.msg);
+	(void)dr_rate_note(from->state, set,
+	    v->o->deep ? DR_RATE_DEEP : DR_RATE_VERIFY, &r, &why);
+	dr_warn_err(&why);
 }
 
 static int

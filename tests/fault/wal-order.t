@@ -24,14 +24,15 @@ push() {
 	    -e trace=fdatasync,fsync,linkat,renameat2 "$@" \
 	    dr-wal push $stores "$T/pg/pg_wal/$name" >out 2>err
 }
-# What begins and what ends, in order, as far as it is about the object.
+# What begins and what ends, in order, as far as it is about the object.  Of a
+# process that holds keys only root can read the names.
 steps() {
 	awk -v name="$name" '
 	/ fdatasync\(/ { print "intent begins" }
 	/ fdatasync.* = 0/ || / <\.\.\. fdatasync resumed/ { print "intent ends" }
 	/ fsync\(/ { fsync = 1 }
-	/ (linkat|renameat2)\(.*"[^".]*\.zst\.age"/ && index($0, name) &&
-	    !/ = -1 / {
+	/ (linkat|renameat2)\(/ && !/ = -1 / && (!/"/ ||
+	    /"[^".]*\.zst\.age"/ && index($0, name)) {
 		print fsync ? "bytes" : "no bytes"; print "name"; fsync = 0
 		named = 1
 	}
