@@ -15,7 +15,7 @@ V ?= release
 # --- what there is ---------------------------------------------------------
 # Each module may include itself and what is listed here, nothing else.
 # `make check-layers` holds the tree to it.
-MODULES        := base stream http codec archive pg crypt manifest store flow
+MODULES        := base stream http codec archive pg crypt manifest store coord flow
 ALLOW_base     :=
 ALLOW_stream   := base
 ALLOW_http     := base stream
@@ -25,7 +25,8 @@ ALLOW_pg       := base stream
 ALLOW_crypt    := base stream
 ALLOW_manifest := base stream crypt
 ALLOW_store    := base stream http
-ALLOW_flow     := base stream http codec archive pg crypt manifest store
+ALLOW_coord    := base stream http
+ALLOW_flow     := base stream http codec archive pg crypt manifest store coord
 ALLOW_cmd      := $(MODULES)
 
 TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
