@@ -49,10 +49,6 @@ int dr_az_to_sign(const struct dr_az_call *, const char *account,
 int dr_az_sign(const void *key, size_t len, const char *text,
     struct dr_buf *out, struct dr_err *);
 
-int dr_az_base64(struct dr_buf *out, const void *, size_t, struct dr_err *);
-/* Into OUT, which has room for 3 bytes for each 4 of TEXT; -1: not base64. */
-ssize_t dr_az_unbase64(const char *text, unsigned char *out);
-
 /* "Fri, 20 Nov 2026 12:00:00 GMT"; parts of a second round up. */
 char *dr_az_date(int64_t usec, char out[DR_AZ_DATE_LEN]);
 bool dr_az_parse_date(const char *, int64_t *usec);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "store/ask.h"
 #include "store/azure.h"
 
@@ -181,9 +182,9 @@ secrets(struct parts *p, struct dr_az_conf *c, struct dr_err *err)
 
 	if (p->key != NULL) {
 		c->key_len = strlen(p->key);
-		if ((c->key = malloc(c->key_len + 3)) == NULL)
+		if ((c->key = malloc(c->key_len + 1)) == NULL)
 			return dr_err_sys(err, "cannot read the key of Azure");
-		if ((n = dr_az_unbase64(p->key, c->key)) < 1)
+		if ((n = dr_unb64(p->key, c->key, c->key_len)) < 1)
 			return dr_err_set(err, DR_EUSAGE,
 			    "the account's key for Azure is not base64");
 		c->key_len = (size_t)n;

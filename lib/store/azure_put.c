@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/base64.h"
 #include "base/num.h"
 #include "store/azure.h"
 #include "store/parts.h"
@@ -65,7 +66,7 @@ dr_az_md5(struct dr_az_req *r, const unsigned char md5[16], struct dr_err *err)
 	struct dr_buf b = { .max = 64 };
 	int rc = -1;
 
-	if (dr_az_base64(&b, md5, 16, err) == 0)
+	if (dr_b64(&b, md5, 16, err) == 0)
 		rc = dr_az_head(&r->call, "content-md5", b.data, err);
 	dr_buf_free(&b);
 	return rc;

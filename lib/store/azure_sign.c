@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/base64.h"
 #include "base/num.h"
 #include "store/azure.h"
 
@@ -124,36 +125,6 @@ dr_az_to_sign(const struct dr_az_call *c, const char *account,
 }
 
 int
-dr_az_base64(struct dr_buf *out, const void *data, size_t len,
-    struct dr_err *err)
-{
-	if (dr_buf_room(out, len / 3 * 4 + 5, err) == -1)
-		return -1;
-	out->len +=
-	    (size_t)EVP_EncodeBlock((unsigned char *)out->data + out->len, data,
-	        (int)len);
-	return 0;
-}
-
-ssize_t
-dr_az_unbase64(const char *text, unsigned char *out)
-{
-	size_t len = strlen(text);
-	int n;
-
-	if (len == 0 || len % 4 != 0 || len > 4096 ||
-	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	                 "0123456789+/=") != len ||
-	    (n = EVP_DecodeBlock(out, (const unsigned char *)text, (int)len)) <
-	        0)
-		return -1;
-	/* It counts what "=" stands for. */
-	if (text[len - 1] == '=')
-		n -= text[len - 2] == '=' ? 2 : 1;
-	return n;
-}
-
-int
 dr_az_sign(const void *key, size_t len, const char *text, struct dr_buf *out,
     struct dr_err *err)
 {
@@ -163,7 +134,7 @@ dr_az_sign(const void *key, size_t len, const char *text, struct dr_buf *out,
 	if (HMAC(EVP_sha256(), key, (int)len, (const unsigned char *)text,
 	        strlen(text), mac, &n) == NULL)
 		return dr_err_set(err, DR_EFAIL, "cannot sign a request");
-	return dr_az_base64(out, mac, n, err);
+	return dr_b64(out, mac, n, err);
 }
 
 /* --- dates --------------------------------------------------------------------- */
@@ -266,7 +237,7 @@ dr_az_block_mark(const char *id, struct dr_az_mark *m)
 	unsigned char raw[24], ms[8] = { 0 };
 
 	if (strlen(id) != DR_AZ_ID_LEN - 1 ||
-	    dr_az_unbase64(id, raw) != sizeof(raw) ||
+	    dr_unb64(id, raw, sizeof(raw)) != sizeof(raw) ||
 	    memcmp(raw, tag, sizeof(tag)) != 0)
 		return false;
 	memcpy(ms, raw + 2, 6);
