@@ -341,6 +341,12 @@ set_manner(struct set *s, const struct dr_transfer *t)
 		set_ptr(s, CURLOPT_CAINFO, t->http->ca_file);
 		set_ptr(s, CURLOPT_CAPATH, NULL);
 	}
+	if (t->http->cert_file != NULL) {
+		set_ptr(s, CURLOPT_SSLCERT, t->http->cert_file);
+		set_ptr(s, CURLOPT_SSLKEY,
+		    t->http->key_file != NULL ? t->http->key_file
+		                              : t->http->cert_file);
+	}
 }
 
 static void

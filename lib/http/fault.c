@@ -144,6 +144,11 @@ dr_fault(const struct dr_transfer *t, const struct dr_curl *c, CURLcode code,
 		return too_slow(t, err);
 	case CURLE_SSL_CONNECT_ERROR:
 		return no_tls(t, err);
+	case CURLE_SSL_CERTPROBLEM:
+		dr_err_set(err, DR_EFAIL,
+		    "cannot use the certificate in \"%s\", or its key",
+		    t->http->cert_file != NULL ? t->http->cert_file : "");
+		return false;
 	case CURLE_SSL_CACERT_BADFILE:
 		dr_err_set(err, DR_EFAIL,
 		    "cannot read certificates of authorities from \"%s\"",

@@ -59,6 +59,23 @@ use_default(uint64_t *v, uint64_t ms)
 		*v = UINT64_C(31536000000);
 }
 
+static int
+copy(const char *from, char **to)
+{
+	return from != NULL && (*to = strdup(from)) == NULL ? -1 : 0;
+}
+
+static void
+wipe(struct dr_http *h)
+{
+	if (h == NULL)
+		return;
+	free(h->ca_file);
+	free(h->cert_file);
+	free(h->key_file);
+	free(h);
+}
+
 struct dr_http *
 dr_http_new(const struct dr_http_opts *o, struct dr_err *err)
 {
@@ -68,9 +85,13 @@ dr_http_new(const struct dr_http_opts *o, struct dr_err *err)
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		goto nomem;
 	h->opts = *o;
-	if (o->ca_file != NULL && (h->ca_file = strdup(o->ca_file)) == NULL)
+	if (copy(o->ca_file, &h->ca_file) == -1 ||
+	    copy(o->cert_file, &h->cert_file) == -1 ||
+	    copy(o->key_file, &h->key_file) == -1)
 		goto nomem;
 	h->opts.ca_file = h->ca_file;
+	h->opts.cert_file = h->cert_file;
+	h->opts.key_file = h->key_file;
 	use_default(&h->opts.connect_ms, 10000);
 	use_default(&h->opts.stall_ms, 30000);
 	use_default(&h->opts.patience_ms, 120000);
@@ -85,7 +106,7 @@ dr_http_new(const struct dr_http_opts *o, struct dr_err *err)
 
 nomem:
 	dr_err_sys(err, "cannot allocate a client for HTTP");
-	free(h);
+	wipe(h);
 	return NULL;
 }
 
@@ -113,8 +134,7 @@ dr_http_free(struct dr_http *h)
 		s = next;
 	}
 	dr_loop_free(l);
-	free(h->ca_file);
-	free(h);
+	wipe(h);
 }
 
 void

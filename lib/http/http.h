@@ -24,10 +24,12 @@
 #include "base/err.h"
 
 struct dr_http_opts {
-	const char *ca_file;  /* trust these authorities, and no others */
-	uint64_t connect_ms;  /* to connect; 0: 10 s */
-	uint64_t stall_ms;    /* without a byte either way; 0: 30 s */
-	uint64_t patience_ms; /* a request with all its retries; 0: 120 s */
+	const char *ca_file;   /* trust these authorities, and no others */
+	const char *cert_file; /* who we are, in PEM; NULL: nobody */
+	const char *key_file;  /* NULL: in CERT_FILE */
+	uint64_t connect_ms;   /* to connect; 0: 10 s */
+	uint64_t stall_ms;     /* without a byte either way; 0: 30 s */
+	uint64_t patience_ms;  /* a request with all its retries; 0: 120 s */
 	uint64_t
 	    limit_rate; /* bytes a second each way, all transfers; 0: any */
 	bool direct;    /* no proxy: what is asked is on this host */
@@ -96,6 +98,12 @@ struct dr_http_req {
 	uint64_t len;
 	bool once;   /* never send again what may have arrived */
 	bool steady; /* dr_http_hurry is not for it */
+	/*
+	 * One attempt, which ends when the time is over whatever moves by
+	 * then, and any answer is the end of it: for who has a better idea of
+	 * what to do next.
+	 */
+	bool single;
 	/*
 	 * Clears up after us, and so goes on after a stop signal: with
 	 * dr_http_do, for 5 s at most.  A DELETE always does.

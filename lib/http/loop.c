@@ -228,6 +228,7 @@ unanswered(struct dr_transfer *t, CURLcode code)
 		dr_err_hint(&why, "it may have taken effect all the same");
 		more = false;
 	}
+	more = more && !t->req->single;
 	if (more)
 		again(t, 0, &why);
 	else
@@ -250,6 +251,7 @@ answered(struct dr_transfer *t)
 	curl_off_t asked = 0;
 	struct dr_err why = { 0 };
 	int verdict = 0;
+	bool over;
 
 	l->c->easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &asked);
 	if (req->judge != NULL) {
@@ -257,16 +259,18 @@ answered(struct dr_transfer *t)
 		verdict = req->judge(req->arg, req, &why);
 		l->busy--;
 	}
-	if (verdict == 0 && !worth_retrying(req->status)) {
+	over = verdict == 0 && !worth_retrying(req->status);
+	if (!over &&
+	    (req->status >= 500 || (verdict == 1 && req->status < 300)))
+		req->lost = true;
+	if (over || (verdict == 0 && req->single)) {
 		end(t);
 		return;
 	}
-	if (req->status >= 500 || (verdict == 1 && req->status < 300))
-		req->lost = true;
 	if (why.cause == DR_OK)
 		dr_err_set(&why, DR_ERETRY, "%s answers %d", t->host,
 		    req->status);
-	if (verdict == -1 || (req->once && req->lost))
+	if (verdict == -1 || req->single || (req->once && req->lost))
 		give_up(t, &why);
 	else
 		again(t, (int64_t)(asked > 86400 ? 86400 : asked) * 1000000,
@@ -314,6 +318,8 @@ stalled(struct dr_transfer *t, int64_t now)
 		t->mark = now;
 	}
 	if (now - t->last >= stall)
+		return true;
+	if (now >= t->deadline && t->req->single)
 		return true;
 	return now >= t->deadline && t->http->opts.limit_rate == 0 &&
 	       t->before + t->moved < DECENT_BYTES;

@@ -14,7 +14,7 @@
 struct dr_http {
 	struct dr_http_opts opts; /* with defaults filled in */
 	uint64_t hurry_ms;        /* 0: none */
-	char *ca_file;
+	char *ca_file, *cert_file, *key_file;
 };
 
 struct dr_transfer {
