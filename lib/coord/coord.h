@@ -13,13 +13,19 @@
  *	node/NAME	leased: what a guard or a receiver of WAL says of itself
  *	observer/NAME	leased: an observer's vote that the primary is down
  *
- * and, so that reading the above stays cheap, "/dr-history/SET/REVISION": an
- * event each, never changed.
+ * and, so that reading the above stays cheap, "/dr-history/SET/TIME-RANDOM":
+ * an event each, never changed.
  *
  * A lease is held until a moment by CLOCK_BOOTTIME, taken before the request
  * that began or renewed it was sent, so that we stop believing in it before
  * etcd does.  Everything a holder writes is a transaction which demands that
- * the key is still the one it made, on the lease it has.
+ * the key is still the one it made, on the lease it has, and not touched since
+ * the holder's last write; and which touches it.  So a write happens once,
+ * whoever is asked for it how often, and one that arrives late (from a member
+ * of etcd that was frozen) does nothing.
+ *
+ * One call takes as long as dr_etcd_patience says, a holder's no longer than
+ * its lease lasts.
  */
 #ifndef DR_COORD_COORD_H
 #define DR_COORD_COORD_H
@@ -36,7 +42,7 @@ int64_t dr_boottime(void);
 
 struct dr_coord;
 
-/* ETCD is borrowed. */
+/* ETCD is borrowed.  DR_EUSAGE: SET is no set's name. */
 struct dr_coord *
 dr_coord_open(struct dr_etcd *, const char *set, struct dr_err *);
 void dr_coord_free(struct dr_coord *);
@@ -73,8 +79,14 @@ struct dr_held { /* start with { 0 }: nothing is held */
 	int64_t lease;
 	int64_t token; /* create_revision: what later holders' exceeds */
 	int ttl;       /* seconds, as granted */
-	int64_t until; /* by dr_boottime(): hold nothing to be yours after it */
+	/* By dr_boottime(): hold nothing to be yours after it.  0: lost. */
+	int64_t until;
+	int64_t modified; /* mod_revision: by our last write */
+	bool doubt;       /* of that: a later one may have been done */
 };
+
+/* Of one call. */
+#define DR_COORD_OPS 16
 
 /* One write of several that happen together or not at all. */
 struct dr_coord_op {
@@ -90,15 +102,17 @@ struct dr_coord_op {
  * Take NAME with VALUE for TTL seconds, if nobody has it, and do the N other
  * writes with it.  1 taken; 0 somebody has it (*HOLDER, the caller's, is its
  * value) or a WAS was not so (*HOLDER NULL); -1.  A reply that is lost is
- * looked for: what it did is known, or it fails.
+ * looked for: what it did is known, or it fails, and then the same struct is
+ * to be given to the next try, or to dr_coord_release, which take care of what
+ * may have been done.
  */
 int dr_coord_take(struct dr_coord *, const char *name, const char *value,
     int ttl, const struct dr_coord_op *, size_t n, struct dr_held *,
     char **holder, struct dr_err *);
 
 /*
- * 1 renewed, UNTIL has moved; 0 it is lost; -1 etcd is away: held until UNTIL
- * all the same.
+ * 1 renewed, UNTIL has moved, and the key is still ours; 0 it is lost; -1
+ * etcd is away: held until UNTIL all the same.
  */
 int dr_coord_renew(struct dr_coord *, struct dr_held *, struct dr_err *);
 /* Microseconds left, less MARGIN of the TTL's tenth; not above 0: over. */
@@ -108,12 +122,14 @@ bool dr_coord_due(const struct dr_held *);
 
 /*
  * Do the writes if H is held still.  1 done (*REVISION, if not NULL, is
- * theirs), 0 H is lost or a WAS was not so: nothing was done, -1.  A lost
- * reply is looked for, as above.
+ * theirs); 0 H is lost (then its UNTIL is 0) or a WAS was not so: nothing was
+ * done; -1.  A lost reply is looked for, as above; after -1 it is not known
+ * whether they were done, but by the end of the next write they were or never
+ * will be.  One of them may be to the key that is held (LEASED).
  */
-int dr_coord_write(struct dr_coord *, const struct dr_held *h,
+int dr_coord_write(struct dr_coord *, struct dr_held *h,
     const struct dr_coord_op *, size_t n, int64_t *revision, struct dr_err *);
-/* Let go of it, if it is ours still. */
+/* Let go of it, if it is ours still, also after a stop signal. */
 int dr_coord_release(struct dr_coord *, struct dr_held *, struct dr_err *);
 
 /* Writes without a holder: hold, a vote's removal.  1, 0 a WAS was not so, -1. */

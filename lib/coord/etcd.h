@@ -8,8 +8,13 @@
  * that every request is made here, in one place, and held to its exact bytes
  * by a test.
  *
- * A request goes to one member after the other until one answers.  No reply
- * after it may have arrived leaves its outcome open: see dr_etcd_reply.
+ * A request goes to one member after the other until one answers, each given
+ * its share of the time that is left, and the one that answered last is asked
+ * first.  So a transaction may be done twice, the second time long after (by
+ * a member that was frozen): make its conditions such that the second one
+ * does nothing, and see OPEN of dr_etcd_reply.
+ *
+ * A client belongs to one thread at a time.
  */
 #ifndef DR_COORD_ETCD_H
 #define DR_COORD_ETCD_H
@@ -42,14 +47,21 @@ void dr_etcd_free(struct dr_etcd *);
 /*
  * From now on one call of those below takes at most MS, over all members
  * (2000 at first).  Kept below what a lease has left by whoever holds one.
+ * Returns what it was.
  */
-void dr_etcd_patience(struct dr_etcd *, uint64_t ms);
+uint64_t dr_etcd_patience(struct dr_etcd *, uint64_t ms);
+
+/*
+ * From now on a stop signal does not end calls: for what has to be brought
+ * to its end, and to clear up.  Returns what it was.
+ */
+bool dr_etcd_insist(struct dr_etcd *, bool);
 
 /* --- transactions -------------------------------------------------------- */
 
 enum dr_etcd_target {
 	DR_ETCD_CREATED,  /* create_revision; 0: there is no such key */
-	DR_ETCD_MODIFIED, /* mod_revision */
+	DR_ETCD_MODIFIED, /* mod_revision; 0: the same */
 	DR_ETCD_LEASE,    /* the lease it hangs on */
 };
 
@@ -64,9 +76,11 @@ enum dr_etcd_what { DR_ETCD_GET, DR_ETCD_PUT, DR_ETCD_DELETE };
 struct dr_etcd_op {
 	enum dr_etcd_what what;
 	const char *key;
-	bool prefix;       /* GET, DELETE: all keys that begin so */
-	const char *value; /* PUT */
-	int64_t lease;     /* PUT; 0: none */
+	bool prefix; /* GET, DELETE: all keys that begin so */
+	size_t last; /* GET: only so many, those made last, newest first */
+	/* PUT; NULL: as it is, with its lease, and there has to be one */
+	const char *value;
+	int64_t lease; /* PUT; 0: none */
 };
 
 struct dr_etcd_txn {
@@ -84,10 +98,15 @@ struct dr_etcd_kv {
 	int64_t created, modified, lease;
 };
 
-struct dr_etcd_reply {    /* start with { 0 } */
-	bool succeeded;   /* the conditions held */
-	bool open;        /* of a call that failed: it may have been done */
-	int64_t revision; /* of the store, after it */
+struct dr_etcd_reply {  /* start with { 0 } */
+	bool succeeded; /* the conditions held */
+	/*
+	 * An attempt was not answered and may have been done, or be done
+	 * yet: of a call that failed, it; of one that did not, an earlier
+	 * one, which the conditions then met.
+	 */
+	bool open;
+	int64_t revision;      /* of the store, after it */
 	struct dr_etcd_kv *kv; /* of all GETs that were done, in order */
 	size_t n;
 };

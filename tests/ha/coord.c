@@ -1,0 +1,267 @@
+/*
+ * coord - what is agreed upon in etcd, by hand, for the tests.
+ *
+ *	coord [-u USER] [-w PASSWORD-FILE] [-c CA] [-e CERT] [-k KEY] SPEC SET
+ *
+ * Does what the lines of its standard input say, one after the other, and says
+ * on a line each what came of it: the milliseconds it took, then
+ *
+ *	take NAME VALUE TTL [WRITE...]	taken TOKEN | held VALUE | not
+ *	renew				renewed | lost
+ *	write WRITE...			done REVISION | not | lost
+ *	put WRITE...			done REVISION | not
+ *	release				released
+ *	look				N keys; then a line "NAME VALUE" each
+ *	history MAX			the same
+ *	left				MILLISECONDS, with no margin
+ *	patience MS			ok
+ *	sleep MS			ok
+ *	cost N				MICROSECONDS: a write, the median of N
+ *
+ * or "error CAUSE MESSAGE".  WRITE is NAME=VALUE (VALUE "-": delete it; NAME
+ * "!": an event of the history; NAME "+...": on the lease), "@WAS" behind it.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/msg.h"
+#include "base/num.h"
+#include "coord/coord.h"
+
+#define WORDS 32
+
+static struct dr_etcd *etcd;
+static struct dr_coord *coord;
+static struct dr_held held;
+static struct dr_err err;
+static int64_t began;
+
+static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("%" PRId64 " ", (dr_monotonic() - began + 500) / 1000);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+}
+
+static void
+failed(void)
+{
+	say("error %d %s", (int)err.cause, err.msg);
+	dr_err_clear(&err);
+}
+
+static size_t
+ops(char **word, struct dr_coord_op *op)
+{
+	size_t n = 0;
+
+	for (; *word != NULL && n < DR_COORD_OPS; word++, n++) {
+		char *value = strchr(*word, '='), *was = strrchr(*word, '@');
+
+		if (value == NULL)
+			break;
+		memset(&op[n], 0, sizeof(op[n]));
+		*value++ = '\0';
+		op[n].was = was == NULL ? -1 : strtoll(was + 1, NULL, 10);
+		if (was != NULL)
+			*was = '\0';
+		op[n].name = *word + (**word == '+');
+		op[n].leased = **word == '+';
+		op[n].history = **word == '!';
+		op[n].value = strcmp(value, "-") == 0 ? NULL : value;
+	}
+	return n;
+}
+
+static void
+take(char **word)
+{
+	struct dr_coord_op op[DR_COORD_OPS];
+	size_t n = ops(word + 3, op);
+	char *holder;
+
+	switch (dr_coord_take(coord, word[0], word[1], atoi(word[2]), op, n,
+	    &held, &holder, &err)) {
+	case 1:
+		say("taken %" PRId64, held.token);
+		break;
+	case 0:
+		if (holder != NULL)
+			say("held %s", holder);
+		else
+			say("not");
+		break;
+	default:
+		failed();
+	}
+	free(holder);
+}
+
+static void
+renew(void)
+{
+	int rc = dr_coord_renew(coord, &held, &err);
+
+	if (rc == -1)
+		failed();
+	else
+		say(rc == 1 ? "renewed" : "lost");
+}
+
+static void
+write_(char **word, bool guarded)
+{
+	struct dr_coord_op op[DR_COORD_OPS];
+	size_t n = ops(word, op);
+	int64_t revision = 0;
+	int rc;
+
+	rc = guarded ? dr_coord_write(coord, &held, op, n, &revision, &err)
+	             : dr_coord_put(coord, op, n, &revision, &err);
+	if (rc == -1)
+		failed();
+	else if (rc == 1)
+		say("done %" PRId64, revision);
+	else
+		say(guarded && held.until == 0 ? "lost" : "not");
+}
+
+static void
+show(int rc, struct dr_coord_look *l)
+{
+	if (rc == -1)
+		failed();
+	else
+		say("%zu keys", l->n);
+	for (size_t i = 0; i < l->n; i++)
+		printf("%s %s\n", l->key[i].name, l->key[i].value);
+	dr_coord_look_wipe(l);
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void
+cost(int n)
+{
+	const struct dr_coord_op op = { .name = "cost",
+		.value = "x",
+		.was = -1 };
+	int64_t *us = calloc((size_t)n, sizeof(*us));
+
+	if (us == NULL)
+		abort();
+	for (int i = 0; i < n; i++) {
+		us[i] = dr_monotonic();
+		if (dr_coord_write(coord, &held, &op, 1, NULL, &err) != 1) {
+			failed();
+			break;
+		}
+		us[i] = dr_monotonic() - us[i];
+	}
+	qsort(us, (size_t)n, sizeof(*us), by_size);
+	say("%" PRId64 " us", us[n / 2]);
+	free(us);
+}
+
+static void
+rest(int64_t ms)
+{
+	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&ts, NULL);
+	say("ok");
+}
+
+static void
+obey(char **word)
+{
+	struct dr_coord_look l = { 0 };
+	const char *verb = *word++;
+
+	began = dr_monotonic();
+	if (strcmp(verb, "take") == 0)
+		take(word);
+	else if (strcmp(verb, "renew") == 0)
+		renew();
+	else if (strcmp(verb, "write") == 0)
+		write_(word, true);
+	else if (strcmp(verb, "put") == 0)
+		write_(word, false);
+	else if (strcmp(verb, "release") == 0) {
+		if (dr_coord_release(coord, &held, &err) == -1)
+			failed();
+		else
+			say("released");
+	} else if (strcmp(verb, "look") == 0)
+		show(dr_coord_look(coord, &l, &err), &l);
+	else if (strcmp(verb, "history") == 0)
+		show(dr_coord_history(coord, (size_t)atoi(*word), &l, &err),
+		    &l);
+	else if (strcmp(verb, "left") == 0)
+		say("%" PRId64, (held.until - dr_boottime()) / 1000);
+	else if (strcmp(verb, "patience") == 0) {
+		(void)dr_etcd_patience(etcd, (uint64_t)atoi(*word));
+		say("ok");
+	} else if (strcmp(verb, "sleep") == 0)
+		rest(atoi(*word));
+	else if (strcmp(verb, "cost") == 0)
+		cost(atoi(*word));
+	else
+		say("what is %s?", verb);
+	(void)fflush(stdout);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct dr_etcd_opts o = { 0 };
+	char line[4096], *word[WORDS + 4], *save;
+	int c;
+
+	dr_main_begin("coord");
+	while ((c = getopt(argc, argv, "u:w:c:e:k:")) != -1)
+		*(c == 'u'     ? &o.user
+		    : c == 'w' ? &o.password_file
+		    : c == 'c' ? &o.ca_file
+		    : c == 'e' ? &o.cert_file
+		               : &o.key_file) = optarg;
+	if (argc - optind != 2) {
+		(void)dr_err_set(&err, DR_EUSAGE,
+		    "usage: coord [OPTION...] SPEC SET");
+		return dr_main_end(&err);
+	}
+	o.spec = argv[optind];
+	if ((etcd = dr_etcd_open(&o, &err)) == NULL ||
+	    (coord = dr_coord_open(etcd, argv[optind + 1], &err)) == NULL)
+		goto out;
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		size_t n = 0;
+
+		memset(word, 0, sizeof(word));
+		for (char *p = strtok_r(line, " \n", &save);
+		     p != NULL && n < WORDS; p = strtok_r(NULL, " \n", &save))
+			word[n++] = p;
+		if (n > 0)
+			obey(word);
+	}
+
+out:
+	dr_coord_free(coord);
+	dr_etcd_free(etcd);
+	return dr_main_end(&err);
+}
