@@ -420,6 +420,8 @@ judge(struct call *c, struct ask *a, struct dr_err *err)
 {
 	int rc;
 
+	if (a->fault.verdict == DR_ETCD_GONE && c->gone_ok)
+		return 0;
 	switch (a->fault.verdict) {
 	case DR_ETCD_FINE:
 		rc = c->read(c->arg,
@@ -435,9 +437,6 @@ judge(struct call *c, struct ask *a, struct dr_err *err)
 		explain(&c->why, DR_ERETRY, a);
 		return NEXT;
 	case DR_ETCD_GONE:
-		if (c->gone_ok)
-			return 0;
-		/* FALLTHROUGH */
 	case DR_ETCD_LOGIN:
 	case DR_ETCD_REFUSED:
 		explain(err, DR_EFAIL, a);
