@@ -213,6 +213,9 @@ main(int argc, char **argv)
 		    NULL },
 		{ "standby", 0, DR_OPT_STR, &o.standby, 0, 0, "CONNINFO",
 		    "make a standby of the primary at CONNINFO", NULL },
+		{ "delta", 0, DR_OPT_FLAG, &o.to.delta, 0, 0, NULL,
+		    "DIR may be the cluster's own, stopped: write what differs",
+		    NULL },
 		{ "as-is", 0, DR_OPT_FLAG, &o.to.as_is, 0, 0, NULL,
 		    "leave the configuration as it was", NULL },
 		DR_OPTS_STORE(&o.line),
@@ -227,7 +230,8 @@ main(int argc, char **argv)
 		"[--exclusive]\n"
 		"                  [--timeline N] [--same-timeline] "
 		"[--target-action pause|promote|shutdown]\n"
-		"                  [--standby CONNINFO] [--as-is] "
+		"                  [--standby CONNINFO] [--as-is] [--delta]\n"
+		"                  "
 		"[STORE... | FILE | -]",
 		"Write a backup to a directory, ready to use.",
 		"dr-restore -n main -i key.txt -D /srv/pg /backup\n"

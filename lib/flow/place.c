@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/msg.h"
+#include "flow/delta.h"
 
 static const char marker_text[] =
     "dr-restore is writing this directory, or was interrupted while it did.\n"
@@ -51,7 +53,7 @@ is_empty(int fd, const char *path, struct dr_err *err)
 
 int
 dr_place_take(const struct dr_place *p, const char *path, const char *what,
-    struct dr_err *err)
+    bool over, struct dr_err *err)
 {
 	int fd, rc;
 
@@ -65,6 +67,8 @@ dr_place_take(const struct dr_place *p, const char *path, const char *what,
 		return dr_err_sys(err, "cannot open \"%s\"", path);
 	if ((rc = is_empty(fd, path, err)) == -1)
 		goto fail;
+	if (rc == 0 && over)
+		return fd;
 	if (rc == 0) {
 		dr_err_set(err, DR_EUSAGE, "%s \"%s\" exists and is not empty",
 		    what, path);
@@ -120,7 +124,8 @@ dr_place_open(struct dr_place *p, const char *dir, bool group,
 	                     : dr_fmt(err, "%s/%s", cwd, dir);
 	if (p->dir == NULL)
 		return -1;
-	if ((p->fd = dr_place_take(p, p->dir, "the directory", err)) == -1) {
+	if ((p->fd = dr_place_take(p, p->dir, "the directory", p->delta != NULL,
+	         err)) == -1) {
 		char *mark = dr_fmt(err, "%s/%s", p->dir, DR_RESTORE_MARKER);
 
 		if (err->cause == DR_EUSAGE && mark != NULL &&
@@ -135,6 +140,16 @@ dr_place_open(struct dr_place *p, const char *dir, bool group,
 		free(mark);
 		return -1;
 	}
+	if (p->delta != NULL) {
+		int rc = is_empty(p->fd, p->dir, err);
+
+		if (rc != 1)
+			return rc == -1 || owner(p, err) == -1
+			           ? -1
+			           : dr_delta_take(p, err);
+	}
+	/* One that restores over it later must know that we are at it. */
+	(void)flock(p->fd, LOCK_SH | LOCK_NB);
 	if (owner(p, err) == -1 ||
 	    dr_place_put(p, DR_RESTORE_MARKER, marker_text,
 	        sizeof(marker_text) - 1, err) == -1)
@@ -168,12 +183,20 @@ void
 dr_place_find(const struct dr_place *p, const char *path, int *fd,
     const char **rest)
 {
-	static const char top[] = "pg_tblspc/";
+	static const char top[] = "pg_tblspc/", wal[] = "pg_wal";
 	const char *oid = path + sizeof(top) - 1;
 	size_t len;
 
 	*fd = p->fd;
 	*rest = path;
+	if (p->delta != NULL && p->delta->wal_fd != -1 &&
+	    strncmp(path, wal, sizeof(wal) - 1) == 0 &&
+	    (path[sizeof(wal) - 1] == '/' || path[sizeof(wal) - 1] == '\0')) {
+		*fd = p->delta->wal_fd;
+		*rest = path + sizeof(wal) - 1;
+		*rest += **rest == '/';
+		return;
+	}
 	if (strncmp(path, top, sizeof(top) - 1) != 0)
 		return;
 	len = strcspn(oid, "/");
@@ -213,6 +236,10 @@ make_dir(const struct dr_place *p, int fd, const char *path, struct dr_err *err)
 		return collides(path, err);
 	if (fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !S_ISDIR(st.st_mode)) {
+		if (p->delta != NULL && p->delta->active)
+			return dr_delta_clear(fd, path, err) == -1
+			           ? -1
+			           : make_dir(p, fd, path, err);
 		errno = ENOTDIR;
 		return collides(path, err);
 	}
@@ -319,6 +346,10 @@ dr_place_sync(const struct dr_place *p, struct dr_err *err)
 
 	if (syncfs(p->fd) == -1)
 		return dr_err_sys(err, "cannot sync \"%s\"", p->dir);
+	if (p->delta != NULL && p->delta->wal_fd != -1 &&
+	    syncfs(p->delta->wal_fd) == -1)
+		return dr_err_sys(err, "cannot sync \"%s\"",
+		    p->delta->wal_path);
 	for (size_t i = 0; i < p->n; i++) {
 		bool same = false;
 

@@ -20,9 +20,12 @@
 #define DR_RESTORE_MARKER ".drtools-restore-incomplete"
 #define DR_OID_LEN        11
 
+struct dr_delta; /* flow/delta.h */
+
 struct dr_space {
 	char oid[DR_OID_LEN];
-	char *path; /* where it goes, absolute */
+	bool assumed; /* by what was there before; the backup is to say so */
+	char *path;   /* where it goes, absolute */
 	int fd;
 };
 
@@ -40,6 +43,7 @@ struct dr_place {
 	unsigned long long moved;    /* which of them were used, as bits */
 	struct dr_buf last;          /* directory that was ensured last */
 	int last_fd;
+	struct dr_delta *delta; /* borrowed; NULL: only where there is none */
 };
 
 #define DR_PLACE_INIT                                            \
@@ -49,18 +53,19 @@ struct dr_place {
 
 /*
  * Make DIR, or take it when it is empty, and write the marker into it.  A
- * directory with anything in it: DR_EUSAGE, with a hint.
+ * directory with anything in it: DR_EUSAGE, with a hint; with p->delta set it
+ * is restored over.
  */
 int dr_place_open(struct dr_place *, const char *dir, bool group,
     const struct dr_strs *moves, struct dr_err *);
 void dr_place_close(struct dr_place *);
 
 /*
- * Make PATH, or take it when it is empty; its descriptor, or -1.  WHAT it is
- * ("the directory"), for messages.
+ * Make PATH, or take it when it is empty, or, with OVER, also when it is not;
+ * its descriptor, or -1.  WHAT it is ("the directory"), for messages.
  */
 int dr_place_take(const struct dr_place *, const char *path, const char *what,
-    struct dr_err *);
+    bool over, struct dr_err *);
 
 /*
  * Take the text of a tablespace_map: each of its tablespaces gets its place,
@@ -69,6 +74,10 @@ int dr_place_take(const struct dr_place *, const char *path, const char *what,
  */
 int
 dr_place_map(struct dr_place *, const char *text, size_t len, struct dr_err *);
+
+/* Such a map as it is assumed to be, until dr_place_map says it. */
+int dr_place_assume(struct dr_place *, const char *text, size_t len,
+    struct dr_err *);
 
 /* Every OLD of the moves was found, or DR_EUSAGE. */
 int dr_place_moves_used(const struct dr_place *, struct dr_err *);

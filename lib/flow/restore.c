@@ -13,6 +13,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/tty.h"
+#include "flow/delta.h"
 #include "flow/place.h"
 #include "flow/restore_conf.h"
 #include "flow/restore_engine.h"
@@ -77,6 +78,7 @@ struct cluster {
 	struct dr_place place;
 	struct dr_writer *writer;
 	struct dr_edits edits;
+	struct dr_delta delta;
 };
 
 /* By frames where the body lies still and is packed, else as it comes. */
@@ -108,7 +110,8 @@ members(struct cluster *c, struct dr_body *body, struct dr_err *err)
 		dr_frames_free(&frames);
 	}
 	tar = dr_body_tar(body, c->o->ids, c->o->workers, err);
-	if (tar == NULL)
+	if (tar == NULL ||
+	    (c->delta.active && dr_delta_spaces(&c->place, err) == -1))
 		return -1;
 	return dr_restore_stream(tar, c->writer, err);
 }
@@ -222,11 +225,18 @@ finish(struct cluster *c, struct dr_body *body, struct dr_err *err)
 	    len > CONTROL_MAX || !facts.label || !facts.version)
 		return dr_err_set(err, DR_EDATA,
 		    "the backup lacks PG_VERSION, backup_label or %s", CONTROL);
-	for (size_t i = 0; i < sizeof(empty_dirs) / sizeof(*empty_dirs); i++)
-		if (dr_place_mkdir(&c->place, c->place.fd, empty_dirs[i], false,
-		        err) == -1)
+	for (size_t i = 0; i < sizeof(empty_dirs) / sizeof(*empty_dirs); i++) {
+		const char *rest;
+		int fd;
+
+		dr_place_find(&c->place, empty_dirs[i], &fd, &rest);
+		if (dr_place_mkdir(&c->place, fd, rest, false, err) == -1 ||
+		    (c->delta.active &&
+		        dr_delta_name(&c->delta, empty_dirs[i], err) == -1))
 			return -1;
-	if (spaces(c, err) == -1)
+	}
+	if (spaces(c, err) == -1 ||
+	    (c->delta.active && dr_delta_sweep(&c->place, err) == -1))
 		return -1;
 	if (!c->o->as_is &&
 	    dr_restore_files_conf(&c->place, c->writer, &c->edits, err) == -1)
@@ -243,11 +253,35 @@ finish(struct cluster *c, struct dr_body *body, struct dr_err *err)
 	return dr_place_done(&c->place, err);
 }
 
+/* What is restored over must be the same cluster's. */
+static int
+over(struct cluster *c, struct dr_body *body, struct dr_err *err)
+{
+	const char *id;
+
+	if (!dr_body_known(body)) {
+		dr_err_set(err, DR_EUSAGE,
+		    "a stream says only at its end of which cluster it is: "
+		    "--delta needs a store, or a file with its manifest");
+		return -1;
+	}
+	id = dr_manifest_str(dr_body_manifest(body, err), "pg.system_id");
+	c->delta.system_id = id != NULL ? strtoull(id, NULL, 10) : 0;
+	if (c->delta.system_id == 0)
+		return dr_err_set(err, DR_EDATA,
+		    "the manifest does not say of which cluster the backup "
+		    "is");
+	c->place.delta = &c->delta;
+	return 0;
+}
+
 static int
 restore_pg(struct dr_body *body, const struct dr_restore_opts *o,
     struct dr_restore_facts *facts, struct dr_err *err)
 {
-	struct cluster c = { .o = o, .place = DR_PLACE_INIT };
+	struct cluster c = { .o = o,
+		.place = DR_PLACE_INIT,
+		.delta = DR_DELTA_INIT };
 	struct dr_writer_facts written = { 0 };
 	mode_t mask = umask(0);
 	bool group = false;
@@ -260,6 +294,8 @@ restore_pg(struct dr_body *body, const struct dr_restore_opts *o,
 		if (may(m, "pg", o, err) == -1)
 			goto out;
 	}
+	if (o->delta && over(&c, body, err) == -1)
+		goto out;
 	if (dr_place_open(&c.place, o->dir, group, o->tablespaces, err) == -1)
 		goto out;
 	if ((c.writer = dr_writer_new(&c.place, o->as_is, err)) != NULL &&
@@ -268,21 +304,25 @@ restore_pg(struct dr_body *body, const struct dr_restore_opts *o,
 	if (rc == -1) {
 		char *dir = dr_fmt(err, "%s", c.place.dir);
 
-		dr_err_hint(err,
-		    "\"%s\" is not whole and holds no %s: remove it before "
-		    "you restore again",
-		    dir != NULL ? dir : o->dir, CONTROL);
+		dr_err_hint(err, "\"%s\" is not whole and holds no %s: %s",
+		    dir != NULL ? dir : o->dir, CONTROL,
+		    o->delta ? "restore again with --delta"
+		             : "remove it before you restore again");
 		free(dir);
 		goto out;
 	}
 	dr_writer_facts(c.writer, &written);
 	facts->files = written.files;
 	facts->bytes = written.bytes;
+	facts->kept = written.kept;
+	facts->written = written.written;
+	facts->removed = c.delta.removed;
 
 out:
 	dr_edits_free(&c.edits);
 	dr_writer_free(c.writer);
 	dr_place_close(&c.place);
+	dr_delta_free(&c.delta);
 	umask(mask);
 	return rc;
 }
@@ -318,6 +358,9 @@ restore_other(struct dr_body *body, const char *kind,
 	struct dr_place place = DR_PLACE_INIT;
 	int rc = -1;
 
+	if (o->delta)
+		return dr_err_set(err, DR_EUSAGE,
+		    "--delta is for clusters, and this is none");
 	if (o->tablespaces != NULL && o->tablespaces->n > 0)
 		return dr_err_set(err, DR_EUSAGE,
 		    "--tablespace is for clusters, and this is none");
@@ -341,7 +384,7 @@ restore_other(struct dr_body *body, const char *kind,
 		dr_warn("%llu attribute%s could not be set on this file system",
 		    (unsigned long long)got.unset, dr_plural(got.unset));
 	facts->files = got.members;
-	facts->bytes = got.bytes;
+	facts->bytes = facts->written = got.bytes;
 
 out:
 	dr_place_close(&place);

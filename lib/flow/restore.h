@@ -32,18 +32,21 @@ struct dr_restore_opts {
 	enum dr_target_action action;
 	const struct dr_recovery *recovery; /* NULL: to the backup's end */
 	bool same_timeline, as_is;
+	bool delta; /* dir may be the cluster's data directory */
 };
 
 struct dr_restore_facts {
 	char kind[8];
 	uint64_t files, bytes;
+	uint64_t kept, written, removed; /* by delta: files, bytes, files */
 };
 
 /*
  * Restore BODY into opts->dir.  0 only when everything is on disk and the
  * body was proved to its last byte; before that a data directory has no
  * global/pg_control and holds a marker that says so.  DR_EUSAGE: the
- * directory is not empty; DR_EDATA: damaged or hostile.
+ * directory is not empty (with delta: not the cluster's, or in use);
+ * DR_EDATA: damaged or hostile.
  */
 int dr_restore(struct dr_body *, const struct dr_restore_opts *,
     struct dr_restore_facts *, struct dr_err *);

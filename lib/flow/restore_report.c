@@ -55,7 +55,7 @@ metrics(const struct dr_from_opts *from, const struct dr_restore_facts *facts,
 	        err) == 0 &&
 	    dr_metric(&m, "drtools_restore_bytes", "gauge",
 	        "Bytes that the last restore wrote.", labels.data,
-	        (double)facts->bytes, err) == 0 &&
+	        (double)facts->written, err) == 0 &&
 	    dr_metric(&m, "drtools_restore_timestamp_seconds", "gauge",
 	        "When the last restore was done.", labels.data,
 	        (double)dr_now() / 1e6, err) == 0 &&
@@ -101,6 +101,15 @@ dr_restore_report(const struct dr_from_opts *from,
 	struct dr_err err = { 0 };
 
 	if (failed == NULL) {
+		if (to->delta)
+			dr_say(1,
+			    "%llu file%s were there already; %s written, "
+			    "%llu file%s removed",
+			    (unsigned long long)facts->kept,
+			    dr_plural(facts->kept),
+			    dr_format_size(facts->written, size),
+			    (unsigned long long)facts->removed,
+			    dr_plural(facts->removed));
 		dr_say(1, "restored %llu file%s, %s, in %.1f s (%s/s)",
 		    (unsigned long long)facts->files, dr_plural(facts->files),
 		    dr_format_size(facts->bytes, size), seconds,

@@ -1,6 +1,7 @@
 /* The tablespaces of a place. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "flow/delta.h"
 #include "flow/place.h"
 
 /* Split "OLD=NEW" ("\=" is a "=" in OLD) into *OLD, which is freed, and NEW. */
@@ -35,13 +37,19 @@ split(const char *move, const char **new, struct dr_err *err)
 	return old;
 }
 
+static bool
+in_delta(const struct dr_place *p)
+{
+	return p->delta != NULL && p->delta->active;
+}
+
 /* Where OID, once at OLD, shall go; NULL and ERR set when that is unclear. */
 static char *
 destination(struct dr_place *p, const char *oid, const char *old, bool *moved,
     struct dr_err *err)
 {
 	const char *new = NULL, *to;
-	char *from;
+	char *from, now[PATH_MAX];
 
 	*moved = false;
 	for (size_t i = 0; p->moves != NULL && i < p->moves->n; i++) {
@@ -60,6 +68,9 @@ destination(struct dr_place *p, const char *oid, const char *old, bool *moved,
 		}
 		free(from);
 	}
+	/* It has its place in the directory that is restored over. */
+	if (new == NULL && in_delta(p) && dr_delta_leads(p, oid, now) > 0)
+		new = now;
 	return dr_fmt(err, "%s", new != NULL ? new : old);
 }
 
@@ -79,9 +90,14 @@ same_dir(int a, int b)
 static int
 move_in(const struct dr_place *p, const struct dr_space *s, struct dr_err *err)
 {
+	struct stat st;
 	char at[32];
 
 	(void)snprintf(at, sizeof(at), "pg_tblspc/%s", s->oid);
+	if (in_delta(p) &&
+	    (fstatat(p->fd, at, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	        !S_ISDIR(st.st_mode)))
+		return 0;
 	if (renameat(p->fd, at, AT_FDCWD, s->path) == 0)
 		return dr_sync_parent(s->path, err);
 	if (errno == ENOENT)
@@ -108,7 +124,8 @@ space_open(struct dr_place *p, struct dr_space *s, bool moved,
 		    "tablespace %s has no absolute path: \"%s\"", s->oid,
 		    s->path);
 	if ((s->fd = dr_place_take(p, s->path, "the tablespace's directory",
-	         err)) == -1) {
+	         in_delta(p) && dr_delta_linked(p, s->oid, s->path), err)) ==
+	    -1) {
 		if (!moved)
 			dr_err_hint(err, hint, s->oid);
 		return -1;
@@ -131,6 +148,32 @@ space_open(struct dr_place *p, struct dr_space *s, bool moved,
 	return 0;
 }
 
+/* What was assumed of S turns out to be true, or not. */
+static int
+is_so(struct dr_place *p, struct dr_space *s, const char *old,
+    struct dr_err *err)
+{
+	bool moved, same;
+	char *to;
+
+	if (!s->assumed)
+		return 0;
+	if ((to = destination(p, s->oid, old, &moved, err)) == NULL)
+		return -1;
+	same = strcmp(to, s->path) == 0;
+	free(to);
+	if (!same) {
+		dr_err_set(err, DR_EUSAGE,
+		    "tablespace %s was restored into \"%s\" before its path "
+		    "was known",
+		    s->oid, s->path);
+		return dr_err_hint(err,
+		    "name it by its OID: --tablespace %s=DIRECTORY", s->oid);
+	}
+	s->assumed = false;
+	return 0;
+}
+
 static int
 space_add(struct dr_place *p, const char *oid, const char *old,
     struct dr_err *err)
@@ -140,7 +183,7 @@ space_add(struct dr_place *p, const char *oid, const char *old,
 
 	for (size_t i = 0; i < p->n; i++)
 		if (strcmp(p->space[i].oid, oid) == 0)
-			return 0;
+			return is_so(p, &p->space[i], old, err);
 	(void)snprintf(s.oid, sizeof(s.oid), "%s", oid);
 	if ((s.path = destination(p, oid, old, &moved, err)) == NULL)
 		return -1;
@@ -154,6 +197,11 @@ space_add(struct dr_place *p, const char *oid, const char *old,
 	close(s.fd);
 	if ((s.fd = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
 		dr_err_sys(err, "cannot open \"%s\"", s.path);
+		goto fail;
+	}
+	/* Killed now, it is known again. */
+	if (in_delta(p) && dr_delta_link(p, oid, s.path, err) == -1) {
+		close(s.fd);
 		goto fail;
 	}
 	if ((v = reallocarray(p->space, p->n + 1, sizeof(*v))) == NULL) {
@@ -246,6 +294,17 @@ dr_place_map(struct dr_place *p, const char *text, size_t len,
 }
 
 int
+dr_place_assume(struct dr_place *p, const char *text, size_t len,
+    struct dr_err *err)
+{
+	if (map_lines(p, text, len, false, err) == -1)
+		return -1;
+	for (size_t i = 0; i < p->n; i++)
+		p->space[i].assumed = true;
+	return 0;
+}
+
+int
 dr_place_moves_used(const struct dr_place *p, struct dr_err *err)
 {
 	for (size_t i = 0; p->moves != NULL && i < p->moves->n; i++)
@@ -283,7 +342,15 @@ dr_place_links(struct dr_place *p, struct dr_buf *out, struct dr_err *err)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct dr_space *s = &p->space[i];
 
+		if (s->assumed)
+			continue;
 		(void)snprintf(at, sizeof(at), "pg_tblspc/%s", s->oid);
+		if (in_delta(p)) {
+			if (dr_delta_link(p, s->oid, s->path, err) == -1 ||
+			    map_add(s, out, err) == -1)
+				return -1;
+			continue;
+		}
 		if (symlinkat(s->path, p->fd, at) == -1)
 			return dr_err_sys(err, "cannot make the link \"%s/%s\"",
 			    p->dir, at);

@@ -11,6 +11,7 @@
 
 #include "archive/tarwalk.h"
 #include "base/hash.h"
+#include "flow/delta.h"
 
 #define KEPT_ONE   (4U << 20)  /* largest member kept in memory */
 #define KEPT_ALL   (32U << 20) /* and all of them */
@@ -23,7 +24,8 @@ struct dr_wfile {
 	int root, fd;
 	unsigned char *mem; /* kept in memory, no fd */
 	uint64_t size;
-	_Atomic uint64_t left;
+	uint64_t old; /* so many bytes may be there already */
+	_Atomic uint64_t left, written;
 	_Atomic uint32_t crc;
 	uint32_t want;
 	bool check;
@@ -198,6 +200,12 @@ keep(struct dr_writer *w, const char *path, uint64_t size, unsigned char **mem,
 	return 0;
 }
 
+static bool
+in_delta(const struct dr_writer *w)
+{
+	return w->place->delta != NULL && w->place->delta->active;
+}
+
 int
 dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
     struct dr_wfile **file, struct dr_err *err)
@@ -215,6 +223,8 @@ dr_writer_member(struct dr_writer *w, const struct dr_writer_member *m,
 		return -1;
 	if (how == SKIP || *path == '\0' || strcmp(path, ".") == 0)
 		return 0;
+	if (in_delta(w) && dr_delta_name(w->place->delta, path, err) == -1)
+		return -1;
 	dr_place_find(w->place, path, &fd, &rest);
 	if (m->type == '5')
 		return how == KEEP || *rest == '\0'
@@ -262,7 +272,10 @@ ensure_open(struct dr_wfile *f, struct dr_err *err)
 
 	pthread_mutex_lock(&f->lock);
 	if (f->fd == -1 && f->mem == NULL)
-		f->fd = dr_place_create(f->w->place, f->root, f->rest, err);
+		f->fd = in_delta(f->w) ? dr_delta_open(f->w->place, f->root,
+		                             f->rest, f->size, &f->old, err)
+		                       : dr_place_create(f->w->place, f->root,
+		                             f->rest, err);
 	if (f->fd == -1 && f->mem == NULL)
 		rc = -1;
 	pthread_mutex_unlock(&f->lock);
@@ -270,13 +283,21 @@ ensure_open(struct dr_wfile *f, struct dr_err *err)
 }
 
 static int
-write_at(const struct dr_wfile *f, const unsigned char *p, size_t len,
-    uint64_t off, struct dr_err *err)
+write_at(struct dr_wfile *f, const unsigned char *p, size_t len, uint64_t off,
+    struct dr_err *err)
 {
-	uint64_t at = off;
+	uint64_t at = off, written;
 	size_t left = len;
 	ssize_t n;
 
+	if (f->old > 0) {
+		int rc = dr_delta_write(f->fd, p, len, off, f->old, &written,
+		    f->path, err);
+
+		f->written += written;
+		return rc;
+	}
+	f->written += len;
 	while (left > 0) {
 		if ((n = pwrite(f->fd, p, left, (off_t)at)) == -1) {
 			if (errno == EINTR)
@@ -310,6 +331,10 @@ whole(struct dr_wfile *f, struct dr_err *err)
 		rc = dr_err_sys(err, "cannot write \"%s\"", f->path);
 	f->fd = -1;
 	pthread_mutex_lock(&w->lock);
+	if (f->mem == NULL) {
+		w->facts.written += f->written;
+		w->facts.kept += f->written == 0 && f->size > 0;
+	}
 	TAILQ_REMOVE(&w->live, f, link);
 	pthread_mutex_unlock(&w->lock);
 	wfile_free(f);
@@ -327,7 +352,7 @@ dr_wfile_put(struct dr_wfile *f, const void *data, size_t len, uint64_t off,
 		return -1;
 	if (f->mem != NULL && len > 0)
 		memcpy(f->mem + off, data, len);
-	else if (write_at(f, data, len, off, err) == -1)
+	else if (f->mem == NULL && write_at(f, data, len, off, err) == -1)
 		return -1;
 	/*
 	 * The CRC of the whole is the sum of what each piece adds to it, in

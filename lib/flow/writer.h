@@ -64,8 +64,11 @@ const char *dr_writer_kept_path(const struct dr_writer *, size_t n);
 
 struct dr_writer_facts {
 	uint64_t files, bytes;
+	uint64_t kept;       /* files that were there, just so */
+	uint64_t written;    /* bytes, where some of them were there */
 	bool label, version; /* backup_label and PG_VERSION came */
 };
+/* When no other thread puts pieces any more. */
 void dr_writer_facts(const struct dr_writer *, struct dr_writer_facts *);
 
 #endif /* !DR_FLOW_WRITER_H */
