@@ -62,6 +62,7 @@ struct dr_rec_node {
 	char role[12];   /* "primary", "standby", "down"; of a receiver
 	                   "connected", "cut", "stopped" */
 	char where[128]; /* HOST:PORT */
+	char region[DR_NODE_NAME]; /* drtools.region; "" */
 	uint32_t tli;
 	uint64_t lsn;  /* what it has durably */
 	int64_t rate;  /* bytes of WAL a second, of late; DR_UNKNOWN */

@@ -41,6 +41,11 @@ struct dr_promote_opts {
 	int observers;       /* that must agree; 0: none are asked */
 	int ttl;             /* of the lock, seconds */
 	uint64_t timeout_ms; /* of a query, or a connection */
+	/*
+	 * Of a server from which nothing comes, once all others have answered;
+	 * 0: as TIMEOUT_MS.
+	 */
+	uint64_t grace_ms;
 	uint64_t stop_ms, pause_ms, promote_ms; /* of these steps */
 	uint64_t restart_ms; /* failover: try the start hook first, so long;
 	                         0: no */
@@ -55,13 +60,32 @@ enum dr_promote_verb {
 
 /* --- the look -------------------------------------------------------------- */
 
-struct dr_promote_look {
-	struct dr_pg_host *host;
-	struct dr_pg_view *view;
-	struct dr_node *node;
-	size_t n; /* of each of the three */
+/* What is known of one server besides its view and its facts. */
+struct dr_promote_seen {
+	/*
+	 * The name by which it acknowledges: application_name of its
+	 * connection to the primary; "" not known.
+	 */
+	char member[DR_NODE_NAME];
+	/*
+	 * Asked again, it had received more of a primary that none of us can
+	 * reach: FROM and TO are the ends of what it was sent.
+	 */
+	bool advances;
+	uint64_t from, to;
+};
 
-	bool coord; /* etcd was asked, and all below is from it */
+struct dr_promote_look {
+	int64_t now; /* our clock, microseconds since 1970 */
+	struct dr_pg_host *host;
+	struct dr_pg_view *view; /* name: also of one that does not answer */
+	struct dr_node *node;
+	struct dr_promote_seen *seen;
+	size_t n; /* of each of the four */
+
+	bool coord;         /* etcd was asked, and all below is from it */
+	struct dr_err away; /* it was, and this came of it */
+	bool run_ours;      /* the lock is the caller's, who sets this */
 	struct dr_coord_look keys;
 	bool has_epoch, has_intent, has_sync, has_hold, has_run, has_leader;
 	struct dr_rec_epoch epoch;
@@ -77,8 +101,11 @@ struct dr_promote_look {
 };
 
 /*
- * Look at all servers at once and, where COORD is not NULL, at etcd.  -1: a
- * string that cannot be used, a stop signal, no memory, etcd away.
+ * Look at all servers at once and, where COORD is not NULL, at etcd.  The
+ * nodes' connections stay.  -1: a string that cannot be used, a stop signal,
+ * no memory; DR_EDATA a record that cannot be read; DR_ERETRY etcd is away:
+ * then AWAY says so, too, and the rest of the look is whole.  To be wiped in
+ * any case.
  */
 int dr_promote_look(const struct dr_promote_opts *, struct dr_promote_look *,
     struct dr_err *);
@@ -114,7 +141,8 @@ struct dr_plan {
 	enum dr_promote_verb verb;
 	int primary; /* index of the one that answers as primary, or -1 */
 	int old;     /* of the one that was, or is to step down, or -1 */
-	int chosen;  /* index into NODE, or -1 */
+	char old_name[DR_NODE_NAME]; /* also where it is not in the look; "" */
+	int chosen;                  /* index into NODE, or -1 */
 	struct dr_plan_node *node;
 	size_t n;
 	struct dr_syncnames names; /* that had to acknowledge */
@@ -122,15 +150,21 @@ struct dr_plan {
 	size_t cut; /* members whose end is known, once cut off */
 	bool held;  /* no acknowledged commit can be lost: R + W > N */
 	int64_t loss_bytes, loss_us; /* at most, else DR_UNKNOWN */
-	int64_t rto_us;              /* expected, from history; DR_UNKNOWN */
-	size_t refusals;             /* what speaks against doing it at all */
+	/*
+	 * By what the old primary counts as fenced: "stop" (switchover),
+	 * "hook", "lease", "quorum", "word" (--yes); "": it does not.
+	 */
+	char fence[24];
+	int64_t rto_us;  /* the caller's: dr_promote_rto(); DR_UNKNOWN */
+	size_t refusals; /* what speaks against doing it at all */
 	struct dr_plan_says refusal[DR_PLAN_SAYS];
 	size_t warnings;
 	struct dr_plan_says warning[DR_PLAN_SAYS];
 };
 
 /*
- * Pure.  ENDS, where not NULL, are the ends that candidates were found to
+ * Pure.  An intent that was not finished is gone on with where it has the
+ * same verb: its candidate is chosen then, and no other.  ENDS, where not NULL, are the ends that candidates were found to
  * have after they were cut off (one for each server of the look); without
  * them the views' positions are taken.
  */

@@ -279,7 +279,11 @@ void
 dr_ask_open(struct dr_ask *a, const struct dr_pg_host *host, int64_t until)
 {
 	const char *keys[] = { "dbname", "fallback_application_name", NULL };
+	const char *tool = dr_tool();
 	const char *values[] = { host->conninfo, "dr-lag", NULL };
+
+	if (tool[0] != '\0')
+		values[1] = tool;
 
 	memset(a, 0, sizeof(*a));
 	a->probe.state = DR_PROBE_FAILED;
@@ -381,6 +385,8 @@ go_on(struct dr_ask *a, bool ready, int64_t now)
 {
 	if (a->at == DR_ASK_ENDED)
 		return;
+	if (ready)
+		a->heard = now;
 	if (a->at == DR_ASK_CONNECTING) {
 		if (ready)
 			go_on_connecting(a);

@@ -44,7 +44,8 @@ struct dr_ask {
 	 */
 	char fatal[6], fatal_by[32];
 	short events;
-	bool talked; /* somebody at the other end took the connection */
+	bool talked;   /* somebody at the other end took the connection */
+	int64_t heard; /* when last something came of it; 0 never */
 };
 
 /* Begin to connect; HOST, which was looked up, is not kept. */

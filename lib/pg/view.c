@@ -12,7 +12,7 @@
 
 /* One server on its way. */
 struct going {
-	struct dr_ask ask;
+	struct dr_ask *ask;
 	int asked;    /* how often */
 	int64_t sent; /* our clock */
 	bool done;
@@ -94,7 +94,7 @@ fill_text(struct dr_pg_view *v, struct dr_err *err)
 static int
 step(struct going *g, struct dr_pg_view *v, struct dr_err *err)
 {
-	struct dr_ask *a = &g->ask;
+	struct dr_ask *a = g->ask;
 	struct dr_buf sql = { .max = SQL_MAX };
 	int64_t left, now;
 	char *name;
@@ -142,32 +142,70 @@ step(struct going *g, struct dr_pg_view *v, struct dr_err *err)
 		g->done = true;
 	if (g->done) {
 		v->probe = a->probe;
-		dr_ask_close(a);
+		if (a->at == DR_ASK_ENDED)
+			dr_ask_close(a);
 	}
 	return 0;
 }
 
+/*
+ * When to give up those that are silent, now that ANSWERED is when somebody
+ * last answered (0: nobody has).  What comes of one of them lets it go on.
+ */
+static int64_t
+silence_ends(const struct going *g, int64_t answered, int64_t grace_us)
+{
+	int64_t from = g->ask->heard > answered ? g->ask->heard : answered;
+
+	return answered > 0 && grace_us > 0 ? from + grace_us : INT64_MAX;
+}
+
+static void
+give_up(struct dr_ask *a, int64_t grace_us)
+{
+	dr_ask_end(a, a->talked ? DR_PROBE_HUNG : DR_PROBE_UNREACHABLE,
+	    "%s for %lld ms, since others have answered",
+	    a->talked ? "takes the connection, and says nothing"
+	              : "no connection",
+	    (long long)grace_us / 1000);
+}
+
 static int
 ask_all(struct going *g, struct dr_pg_view *v, size_t n, int64_t until,
-    struct dr_err *err)
+    int64_t grace_us, struct dr_err *err)
 {
 	struct dr_ask **wait = calloc(n, sizeof(struct dr_ask *));
+	int64_t t, next, answered = 0;
 	size_t i, left;
+	bool was;
 	int rc = -1;
 
 	if (wait == NULL)
 		return dr_err_sys(err, "cannot allocate a list of servers");
 	for (;;) {
 		left = 0;
+		next = until;
 		for (i = 0; i < n; i++) {
+			if (!g[i].done && silence_ends(&g[i], answered,
+			                      grace_us) <= dr_monotonic())
+				give_up(g[i].ask, grace_us);
+			was = g[i].done;
 			if (step(&g[i], &v[i], err) == -1)
 				goto out;
-			if (!g[i].done)
-				wait[left++] = &g[i].ask;
+			if (g[i].done && !was &&
+			    dr_probe_answers(v[i].probe.state))
+				answered = dr_monotonic();
+		}
+		for (i = 0; i < n; i++) {
+			if (g[i].done)
+				continue;
+			t = silence_ends(&g[i], answered, grace_us);
+			next = t < next ? t : next;
+			wait[left++] = g[i].ask;
 		}
 		if (left == 0)
 			break;
-		if (dr_ask_turn(wait, left, until, err) == -1)
+		if (dr_ask_turn(wait, left, next, err) == -1)
 			goto out;
 	}
 	rc = 0;
@@ -180,14 +218,55 @@ out:
 }
 
 int
+dr_pg_views_keep(struct dr_pg_host *host, size_t n, int64_t until,
+    int64_t grace_us, struct dr_pg_view **out, struct dr_ask *ask,
+    struct dr_err *err)
+{
+	struct dr_pg_view *v;
+	struct going *g;
+	int64_t now;
+	size_t i;
+	int rc = -1;
+
+	*out = NULL;
+	v = calloc(n, sizeof(*v));
+	g = calloc(n, sizeof(*g));
+	if (v == NULL || g == NULL) {
+		dr_err_sys(err, "cannot allocate %zu views", n);
+		goto out;
+	}
+	for (i = 0; i < n; i++) {
+		g[i].ask = &ask[i];
+		if (blank(&v[i], host[i].where, err) == -1)
+			goto out;
+	}
+	/* A name that cannot be looked up leaves time for the others. */
+	now = dr_monotonic();
+	if (dr_pg_hosts_find(host, n, now + (until - now) / 2, err) == -1)
+		goto out;
+	for (i = 0; i < n; i++)
+		dr_ask_open(&ask[i], &host[i], until);
+	rc = ask_all(g, v, n, until, grace_us, err);
+
+out:
+	free(g);
+	if (rc == -1) {
+		for (i = 0; i < n; i++)
+			dr_ask_close(&ask[i]);
+		dr_pg_views_free(v, v != NULL ? n : 0);
+		return -1;
+	}
+	*out = v;
+	return 0;
+}
+
+int
 dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
     struct dr_pg_view **out, size_t *count, struct dr_err *err)
 {
-	struct dr_pg_view *v = NULL;
 	struct dr_pg_host *host = NULL;
-	struct going *g = NULL;
+	struct dr_ask *ask = NULL;
 	size_t i, hosts = 0;
-	int64_t half, until;
 	int rc = -1;
 
 	*out = NULL;
@@ -196,33 +275,17 @@ dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
 		return 0;
 	if (dr_pg_hosts(conninfo, n, &host, &hosts, err) == -1)
 		return -1;
-	if ((v = calloc(hosts, sizeof(*v))) == NULL ||
-	    (g = calloc(hosts, sizeof(*g))) == NULL) {
+	if ((ask = calloc(hosts, sizeof(*ask))) == NULL)
 		dr_err_sys(err, "cannot allocate %zu views", hosts);
-		goto out;
-	}
-	for (i = 0; i < hosts; i++)
-		if (blank(&v[i], host[i].where, err) == -1)
-			goto out;
-	/* A name that cannot be looked up leaves time for the others. */
-	half = dr_monotonic() + (int64_t)timeout_ms * 500;
-	until = half + (int64_t)timeout_ms * 500;
-	if (dr_pg_hosts_find(host, hosts, half, err) == -1)
-		goto out;
-	for (i = 0; i < hosts; i++)
-		dr_ask_open(&g[i].ask, &host[i], until);
-	rc = ask_all(g, v, hosts, until, err);
-
-out:
-	for (i = 0; g != NULL && i < hosts; i++)
-		dr_ask_close(&g[i].ask);
-	free(g);
+	else
+		rc = dr_pg_views_keep(host, hosts,
+		    dr_monotonic() + (int64_t)timeout_ms * 1000, 0, out, ask,
+		    err);
+	for (i = 0; ask != NULL && i < hosts; i++)
+		dr_ask_close(&ask[i]);
+	free(ask);
 	dr_pg_hosts_free(host, hosts);
-	if (rc == -1) {
-		dr_pg_views_free(v, hosts);
-		return -1;
-	}
-	*out = v;
-	*count = hosts;
-	return 0;
+	if (rc == 0)
+		*count = hosts;
+	return rc;
 }
