@@ -46,9 +46,12 @@ struct parts {
 static unsigned sinks;
 
 uint64_t
-dr_part_size(unsigned n)
+dr_part_size(unsigned n, bool several)
 {
-	/* 31 GiB, 63 GiB, 188 GiB, 688 GiB, 5.2 TiB. */
+	/*
+	 * 31 GiB, 63 GiB, 188 GiB, 688 GiB, 5.2 TiB; of several, all but 12
+	 * GiB of that.
+	 */
 	static const struct {
 		unsigned upto, mib;
 	} steps[] = { { 4000, MEM_PART >> 20 }, { 5000, 32 }, { 6000, 128 },
@@ -57,6 +60,9 @@ dr_part_size(unsigned n)
 
 	while (n > steps[i].upto && i < sizeof(steps) / sizeof(steps[0]) - 1)
 		i++;
+	/* All have one size as long as they do not grow: R2 wants that. */
+	if (i == 0 && several)
+		return SMALL;
 	return (uint64_t)steps[i].mib << 20;
 }
 
@@ -124,15 +130,6 @@ dr_parts_temporary(struct dr_err *err)
 	return fd;
 }
 
-/* All of a body's have one size as long as they do not grow: R2 wants that. */
-static uint64_t
-part_size(const struct parts *p, unsigned n)
-{
-	uint64_t size = dr_part_size(n);
-
-	return p->several && size == MEM_PART ? SMALL : size;
-}
-
 /* Make S ready to take part N. */
 static int
 slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
@@ -145,7 +142,7 @@ slot_open(struct parts *p, struct slot *s, unsigned n, struct dr_err *err)
 		p->several = sinks > 1;
 	s->n = n;
 	s->len = 0;
-	s->size = part_size(p, n);
+	s->size = dr_part_size(n, p->several);
 	if (s->size <= MEM_PART) {
 		if (s->mem == NULL &&
 		    (s->mem = malloc((size_t)s->size)) == NULL)
@@ -339,7 +336,9 @@ parts_room(struct dr_sink *sink, uint64_t *moved, const char **why)
 		return flying == 0 ? UINT64_MAX : 0;
 	if (p->now != NULL)
 		return p->now->size - p->now->len;
-	return flying < most_flying() ? part_size(p, p->launched + 1) : 0;
+	return flying < most_flying()
+	           ? dr_part_size(p->launched + 1, p->several)
+	           : 0;
 }
 
 /* The last part goes on its way; what fails stays for finish. */

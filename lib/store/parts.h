@@ -67,7 +67,7 @@ struct dr_sink *dr_parts_sink(struct dr_http *, const struct dr_parts_ops *,
 /* An unlinked temporary file in $TMPDIR or /var/tmp; -1. */
 int dr_parts_temporary(struct dr_err *);
 
-/* The size of part N (from 1) but the last, for tests. */
-uint64_t dr_part_size(unsigned n);
+/* The size of part N (from 1) but the last, of one body or of SEVERAL at once. */
+uint64_t dr_part_size(unsigned n, bool several);
 
 #endif /* !DR_STORE_PARTS_H */

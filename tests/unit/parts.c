@@ -207,13 +207,14 @@ send_bytes(struct server *s, size_t len, size_t step)
 }
 
 static void
-test_sizes(void)
+test_sizes(bool several)
 {
 	uint64_t sum = 0, last = 0;
 	bool grows = true, small = true;
 
+	printf("# %s\n", several ? "several bodies at once" : "one body");
 	for (unsigned n = 1; n <= DR_PARTS_MAX; n++) {
-		uint64_t size = dr_part_size(n);
+		uint64_t size = dr_part_size(n, several);
 
 		grows = grows && size >= last;
 		/* What Azure takes is less than S3's 5 GiB. */
@@ -224,7 +225,8 @@ test_sizes(void)
 	OK(sum >= (uint64_t)5 << 40, "10,000 parts hold 5 TiB");
 	OK(grows, "no part is smaller than the one before");
 	OK(small, "no part is larger than 4000 MiB");
-	OK(dr_part_size(1) >= 5 * MIB, "the first has the least that S3 takes");
+	OK(dr_part_size(1, several) >= 5 * MIB,
+	    "the first has the least that S3 takes");
 }
 
 static void
@@ -395,7 +397,8 @@ main(void)
 		return 1;
 	for (unsigned i = 0; i < 64; i++)
 		memset(bytes + (size_t)i * MIB, (int)i, MIB);
-	test_sizes();
+	test_sizes(false);
+	test_sizes(true);
 	test_whole();
 	test_parts();
 	test_several();
