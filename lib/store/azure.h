@@ -277,7 +277,7 @@ void dr_az_upload_free(void *);
 int dr_az_put_blob(struct dr_az_req *, struct dr_azure *, const char *name,
     const struct dr_az_mark *, bool replace, struct dr_err *);
 int dr_az_md5(struct dr_az_req *, const unsigned char md5[16], struct dr_err *);
-/* What came of the request that makes the object.  errno EEXIST. */
+/* What came of the request that makes the object.  errno EEXIST, EALREADY. */
 int dr_az_settle(struct dr_az_upload *, struct dr_az_req *, struct dr_err *);
 /*
  * Where the credentials can create, and nothing else: blocks are refused, so

@@ -211,27 +211,32 @@ kept(const struct dr_az_req *r, const char *name, struct dr_err *err)
 
 /*
  * There is one of that name.  It is ours where the reply to our own request
- * was lost: its mark says so, to those who may read it.
+ * was lost: its mark says so, to those who may read it.  errno EALREADY:
+ * nothing speaks against it, and we may not.
  */
 static int
 exists(struct dr_az_upload *u, const struct dr_az_req *r, struct dr_err *err)
 {
-	struct dr_err ignored = { 0 };
+	struct dr_err why = { 0 };
 	char mark[DR_AZ_MARK_LEN];
 	struct dr_az_facts f;
+	int rc = 0;
 
-	if (r->http->lost &&
-	    dr_az_look(u->a, u->name, true, &f, &ignored) == 1 &&
-	    strcmp(f.mark, dr_az_mark_hex(&u->mark, mark)) == 0) {
-		if (!lock_asked(r))
-			return 0;
-		return lock_holds(r, u->name, &f.lock, err);
+	if (r->http->lost)
+		rc = dr_az_look(u->a, u->name, true, &f, &why);
+	if (rc == 1 && strcmp(f.mark, dr_az_mark_hex(&u->mark, mark)) == 0)
+		return lock_asked(r) ? lock_holds(r, u->name, &f.lock, err) : 0;
+	if (rc == -1 && (why.cause != DR_EFAIL || lock_asked(r))) {
+		*err = why;
+		return why.cause != DR_EFAIL
+		           ? -1
+		           : dr_err_wrap(err, "cannot read back the lock");
 	}
 	dr_az_fail(r, err);
-	if (r->http->lost)
+	if (rc == -1)
 		dr_err_hint(err, "it may be our own: a reply was lost, and "
 		                 "what is there cannot be read");
-	errno = EEXIST;
+	errno = rc == -1 ? EALREADY : EEXIST;
 	return -1;
 }
 

@@ -305,36 +305,37 @@ gs_write(struct dr_sink *sink, const void *data, size_t len, struct dr_err *err)
 
 /*
  * There is an object of that name after a reply of ours was lost: is it the
- * one that we sent?  1 and its VERSION, 0, -1.
+ * one that we sent, and which VERSION?
  */
-static int
-is_ours(struct upload *u, char *version, size_t size, struct dr_err *err)
+static enum dr_s3_own
+whose(struct upload *u, char *version, size_t size, struct dr_err *err)
 {
 	const char *length, *v;
 	struct dr_s3_call c;
 	struct dr_err ignored = { 0 };
+	enum dr_s3_own own = DR_S3_OTHER;
 	uint32_t crc;
 	int64_t n;
-	int rc = -1;
 
 	if (dr_s3_call(&c, u->s3, "HEAD", u->name, "reading \"%s\"", err) ==
 	        -1 ||
-	    dr_s3_do(&c, err) == -1)
+	    dr_s3_do(&c, err) == -1 ||
+	    (c.req->status != 200 && c.req->status != 404 &&
+	        dr_s3_refused(&c, err) == -1)) {
+		own = err->cause == DR_EFAIL ? DR_S3_HIDDEN : DR_S3_UNKNOWN;
 		goto out;
+	}
 	length = dr_http_field(c.req, "content-length");
 	v = dr_http_field(c.req, u->s3->dialect->version_header);
-	if (c.req->status != 200)
-		rc = c.req->status == 404 ? 0 : dr_s3_refused(&c, err);
-	else
-		rc = length != NULL &&
-		     dr_parse_int(length, 0, INT64_MAX, &n, &ignored) == 0 &&
-		     (uint64_t)n == u->total && dr_gs_crc(c.req, &crc) &&
-		     crc == u->crc;
-	if (rc == 1 && v != NULL)
+	if (c.req->status == 200 && length != NULL &&
+	    dr_parse_int(length, 0, INT64_MAX, &n, &ignored) == 0 &&
+	    (uint64_t)n == u->total && dr_gs_crc(c.req, &crc) && crc == u->crc)
+		own = DR_S3_OURS;
+	if (own == DR_S3_OURS && v != NULL)
 		(void)snprintf(version, size, "%s", v);
 out:
 	dr_s3_wipe(&c);
-	return rc;
+	return own;
 }
 
 static int
@@ -351,6 +352,30 @@ read_back(struct upload *u, const char *version, struct dr_err *err)
 	return dr_s3_lock_enough(u->s3, u->name, &have, err);
 }
 
+/*
+ * The name is taken, and a reply of ours was lost.  0; -1, errno EEXIST, or
+ * EALREADY: nothing speaks against its being ours, and it cannot be read.
+ */
+static int
+settle(struct upload *u, enum dr_s3_own own, const char *version,
+    struct dr_err *err)
+{
+	if (own == DR_S3_UNKNOWN)
+		return -1;
+	dr_err_clear(err);
+	if (own == DR_S3_OTHER)
+		return taken(u, err);
+	if (read_back(u, version, err) == -1)
+		return -1;
+	if (own == DR_S3_OURS)
+		return 0;
+	(void)taken(u, err);
+	dr_err_hint(err, "it may be our own: a reply was lost, and what is "
+	                 "there cannot be read");
+	errno = EALREADY;
+	return -1;
+}
+
 /* What the store answered to the last piece. */
 static int
 completed(struct upload *u, struct dr_err *err)
@@ -359,7 +384,8 @@ completed(struct upload *u, struct dr_err *err)
 	struct dr_s3_said said;
 	char version[256] = "";
 	uint32_t crc;
-	int status = u->req.status, rc;
+	int status = u->req.status;
+	enum dr_s3_own own;
 
 	if (status == 200 || status == 201) {
 		if (dr_gs_crc(&u->req, &crc) && crc != u->crc)
@@ -370,9 +396,12 @@ completed(struct upload *u, struct dr_err *err)
 		return read_back(u, version, err);
 	}
 	if (u->lost && (status == 412 || status == 404 || status == 410)) {
-		rc = is_ours(u, version, sizeof(version), err);
-		if (rc != 0)
-			return rc == -1 ? -1 : read_back(u, version, err);
+		own = whose(u, version, sizeof(version), err);
+		/* Without the session there is nothing that tells. */
+		if (status != 412 && own == DR_S3_HIDDEN)
+			return -1;
+		if (status == 412 || own != DR_S3_OTHER)
+			return settle(u, own, version, err);
 	}
 	if (status == 412)
 		return taken(u, err);
@@ -388,43 +417,39 @@ whole(struct upload *u, struct dr_err *err)
 {
 	enum dr_put_result res;
 	char version[256] = "";
+	enum dr_s3_own own;
 	bool lost;
-	int rc;
 
 	res = dr_store_put_small(&u->s3->store, u->name, u->fill->data,
 	    u->fill->len, &lost, err);
 	if (res == DR_PUT_OK)
 		return 0;
-	if (res == DR_PUT_EXISTS && lost) {
-		struct dr_err e = { 0 };
-
-		rc = is_ours(u, version, sizeof(version), &e);
-		if (rc == 1) {
-			dr_err_clear(err);
-			return read_back(u, version, err);
-		}
-		errno = EEXIST;
-	}
-	return -1;
+	if (res != DR_PUT_EXISTS || !lost)
+		return -1;
+	dr_err_clear(err);
+	own = whose(u, version, sizeof(version), err);
+	return settle(u, own, version, err);
 }
 
 static int
 gs_finish(struct dr_sink *sink, struct dr_err *err)
 {
 	struct upload *u = (struct upload *)sink;
-	int rc;
+	int rc, saved;
 
 	if (u->session == NULL && u->total <= DR_GS_PIECE)
 		return whole(u, err);
 	if (send(u, true, err) == -1 || land(u, err) == -1)
 		return -1;
 	rc = completed(u, err);
+	saved = errno;
 	if (rc == 0 || u->req.status == 412) {
 		/* There is nothing left of it to be removed. */
 		explicit_bzero(u->session, strlen(u->session));
 		free(u->session);
 		u->session = NULL;
 	}
+	errno = saved;
 	return rc;
 }
 

@@ -9,8 +9,9 @@ here) or a bearer's token; no x-amz- beside x-goog-; create-only by
 x-goog-if-generation-match, which uploads in parts do not take; resumable
 uploads, of whose pieces every PARTIALth arrives in part only; generations,
 retention, lists.  Buckets are made at first use, but for those of the name
-"none..."; in "locked..." versions are kept.  Prints its port, then serves on
-127.0.0.1 until its standard input ends.
+"none..."; in "locked..." versions are kept, in "whole..." pieces arrive whole.
+GOOG1CREATOR's keys create, and do nothing else.  Prints its port, then serves
+on 127.0.0.1 until its standard input ends.
 """
 import base64
 import hashlib
@@ -23,7 +24,8 @@ import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
-SECRETS = {"GOOG1EXAMPLE": "bGoa+V7g/yqDXvKRqq+JTFn4uQZbPiQJo4pf9RzJ"}
+SECRETS = {"GOOG1EXAMPLE": "bGoa+V7g/yqDXvKRqq+JTFn4uQZbPiQJo4pf9RzJ",
+           "GOOG1CREATOR": "V7g/yqDXvKRqq+JTFn4uQZbPiQJo4pf9RzJbGoa+"}
 TOKENS = ("ya29.token",)
 SMALL, BIG = 256 << 10, 9 << 20  # to sum more takes too long here
 partial = int(sys.argv[1]) if len(sys.argv) > 1 else 0
@@ -141,6 +143,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             key = hmac.new(key, part.encode(), hashlib.sha256).digest()
         if hmac.new(key, text.encode(), hashlib.sha256).hexdigest() != m[5]:
             raise Refused(403, "SignatureDoesNotMatch")
+        if m[1] == "GOOG1CREATOR" and self.command not in ("PUT", "POST"):
+            raise Refused(403, "AccessDenied")
 
     # --- objects
     def live(self, bucket, key):
@@ -212,7 +216,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     m[3] == "*" and (end % (256 << 10)) != 0):
                 raise Refused(503, "BackendError")
             new = body[have - start:] if have > start else body
-            if partial and number() % partial == 0 and len(new) > 256 << 10:
+            if partial and not s["bucket"].startswith("whole") and \
+                    number() % partial == 0 and len(new) > 256 << 10:
                 # A part of it arrives, or nothing.
                 new = new[:(len(new) // 2) >> 18 << 18]
                 s["data"] += new

@@ -71,6 +71,48 @@ status 0 "then there is nothing" as_pg dr-list -n refused \
 is "of it" "$(cat "$T/out")" ""
 cutter_clear
 
+# --- replies lost to who may not read
+# hidden STATUS WHAT FILE RULE...; a rule is COUNT, ACTION, ARG and REGEX
+hidden() {
+	want_=$1 what_=$2 from_=$3
+	shift 3
+	name_=h$((${name_#h} + 1))
+	cutter_clear
+	for r_; do
+		printf '%b|^x%s\n' "$r_" "$name_" >>"$T/rules.$proxy_port"
+	done
+	status "$want_" "$what_" env GS_ACCESS_KEY_ID=GOOG1CREATOR \
+	    GS_SECRET_ACCESS_KEY=V7g/yqDXvKRqq+JTFn4uQZbPiQJo4pf9RzJbGoa+ \
+	    sh -c 'dr-snap --stdin noise <"$1" | dr-push --plain -n "$2" "$3"' \
+	    sh "$from_" "$name_" "gs://whole/c?endpoint=http://127.0.0.1:$proxy_port"
+	is "$what_: it happened" "$(cutter_hits)" $#
+	if [ "$want_" = 0 ]; then
+		status 0 "$what_: it is there" dr-verify -n "$name_" \
+		    "gs://whole/c?endpoint=$at"
+	else
+		status 3 "$what_: there is none" dr-verify -n "$name_" \
+		    "gs://whole/c?endpoint=$at"
+	fi
+}
+name_=h0
+head -c 9000000 /dev/urandom >"$T/large"
+head -c 3000000 "$T/large" >"$T/small"
+tar='PUT .*[.]tar([?]|$)'
+hidden 0 "hidden, small: the reply is lost" "$T/small" "1\tlost\t-\t$tar"
+hidden 0 "hidden, large: the session goes on" "$T/large" \
+    '1\tlost\t-\tPUT .*upload_id'
+hidden 0 "hidden, large: or it says that the name is taken" "$T/large" \
+    '1\tslow\t900000000\tPUT .*upload_id' \
+    '1\tlost\t-\tPUT .*upload_id' '1\tforget\t412\tPUT .*upload_id'
+hidden 1 "hidden, large: it has ended, which says nothing" "$T/large" \
+    '1\tslow\t900000000\tPUT .*upload_id' \
+    '1\tlost\t-\tPUT .*upload_id' '1\tforget\t410\tPUT .*upload_id'
+hidden 0 "hidden: the manifest's reply" "$T/small" \
+    '1\tlost\t-\tPUT .*[.]json([?]|$)'
+hidden 1 "hidden: the name is taken, no reply was lost" "$T/small" \
+    "1\tforget\t412\t$tar"
+cutter_clear
+
 GS_SECRET_ACCESS_KEY=wrong status 1 "the wrong secret" \
     dr-list -n files "gs://job/a?endpoint=$at"
 match "says so" "error: .*secret key is wrong" "$T/err"
