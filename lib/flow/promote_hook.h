@@ -17,7 +17,18 @@ enum dr_hook_said {
 	DR_HOOK_UNKNOWN, /* anything else, or its time was over */
 };
 
-/* NULL and 0 are left out of the environment. */
+/*
+ * NULL and 0 are left out of the environment, whatever the caller's own says.
+ *
+ * A route hook is asked to
+ *	pause	hold clients back once their transactions have ended; where
+ *		that cannot be had in time: nothing is paused (refused)
+ *	switch	let all writes go to HOST:PORT from now on, paused or not, and
+ *		clients through; REPLICAS may read.  An epoch lower than the
+ *		last one it was told, or the same with another host: refused
+ *	resume	let clients through again, to where they went before: what
+ *		undoes a pause when nothing was switched
+ */
 struct dr_hook {
 	const char *kind;    /* DR_HOOK: "fence", "stop", "start", "route" */
 	const char *command; /* for sh -c */
@@ -31,14 +42,22 @@ struct dr_hook {
 	const char *mode;     /* DR_MODE: stop "fast", "immediate" */
 	const char *pgdata;   /* DR_PGDATA */
 	const char *replicas; /* DR_REPLICAS: "HOST:PORT HOST:PORT" */
-	uint64_t timeout_ms;  /* then TERM, and a second later KILL */
+	/*
+	 * DR_TIMEOUT_MS.  Then TERM to its process group, and a second later
+	 * KILL.  0: as long as it takes.
+	 */
+	uint64_t timeout_ms;
 };
 
 /*
  * Run it, stdin empty, its stdout appended to OUT (may be NULL; at most
- * 64 KiB), its stderr ours.  -1: it could not be run at all, or a stop signal
- * came (it is ended then).  SAID is otherwise what its status says; why, in
- * words, is in WHY (its last line of output where it gave one).
+ * 64 KiB of it), its stderr passed on to ours.  -1: it could not be run at
+ * all, or a stop signal came (it is ended then, and waited for).  SAID is
+ * otherwise what its status says, and WHY is that in words: the last line
+ * that it wrote, of stderr when it failed and there is one, else of stdout.
+ *
+ * It is over when the command ends, whatever of its children still runs: a
+ * server that it started lives on, but must not write to its stdout.
  */
 int dr_hook_run(const struct dr_hook *, enum dr_hook_said *said,
     struct dr_buf *out, struct dr_err *why, struct dr_err *);
