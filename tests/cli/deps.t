@@ -59,8 +59,8 @@ lead = re.compile(
     r"(?:[A-Z_]+=\S*\s+)*([a-z][A-Za-z0-9_.+-]*)(?=$|[\s;|&)])", re.M)
 files = glob.glob(top + "/tests/**/*.t", recursive=True) + \
     glob.glob(top + "/tests/*.sh") + [top + "/tests/run", top + "/Makefile"]
-for d in ("scripts", "tests/bench", "tests/fault", "tests/ha",
-          "tests/pg"):
+for d in ("scripts", "scripts/hooks", "tests/bench", "tests/fault",
+          "tests/ha", "tests/pg"):
     files += [f for f in glob.glob(top + "/" + d + "/*")
               if os.path.isfile(f) and open(f, "rb").read(2) == b"#!"]
 for f in set(files):
