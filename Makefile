@@ -170,7 +170,8 @@ $(B)/.flags: FORCE
 # --- check -----------------------------------------------------------------
 # prove's closing lines (Files=, Result:) are what CI reads.
 .PHONY: run-check test variants units replays check-layers check-headers check-man
-units: $(units) $(B)/store/conform $(B)/ha/view $(B)/ha/coord
+units: $(units) $(B)/store/conform $(B)/ha/view $(B)/ha/coord \
+	    $(B)/ha/node
 replays: $(replays)
 
 # What each build of a variant is for: release is tested whole; clang has to

@@ -63,10 +63,9 @@ count_hosts(const PQconninfoOption *all)
 	return n;
 }
 
-/* KEY='VALUE', as libpq reads it. */
-static int
-add(struct dr_buf *b, const char *key, const char *value, size_t len,
-    struct dr_err *err)
+int
+dr_pg_add_option(struct dr_buf *b, const char *key, const char *value,
+    size_t len, struct dr_err *err)
 {
 	size_t i;
 
@@ -97,7 +96,8 @@ only(const PQconninfoOption *all, size_t i, bool named, struct dr_err *err)
 		len = strlen(v);
 		if (is_place(all->keyword))
 			v = item(all->val, i, &len);
-		if (len > 0 && add(&b, all->keyword, v, len, err) == -1)
+		if (len > 0 &&
+		    dr_pg_add_option(&b, all->keyword, v, len, err) == -1)
 			goto fail;
 	}
 	if ((!named && dr_buf_str(&b, "dbname='postgres' ", err) == -1) ||

@@ -16,6 +16,21 @@
 
 #define DR_VIEW_OLDEST 130000
 
+/*
+ * In recovery, the timeline of the control file may be the one before the
+ * last; what is streamed and replayed already is on the receiver's.  Out of
+ * it, the control file has the old one until the next checkpoint.  To be used
+ * where x.standby is whether it is in recovery, w its pg_stat_wal_receiver.
+ */
+#define DR_VIEW_TLI                                                           \
+	"CASE WHEN x.standby THEN greatest("                                  \
+	"  (SELECT min_recovery_end_timeline FROM pg_control_recovery()),"    \
+	"  (SELECT timeline_id FROM pg_control_checkpoint()),"                \
+	"  CASE WHEN pg_last_wal_replay_lsn() > w.receive_start_lsn"          \
+	"   THEN w.received_tli END)"                                         \
+	" ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))" \
+	"  ::bit(32)::bigint END"
+
 /* The statements for a server of VERSION, in one string. */
 int
 dr_view_sql(int version, int timeout_ms, struct dr_buf *out, struct dr_err *);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "pg/row.h"
 #include "pg/view_int.h"
 
 /* Results of the statements; two set something first. */
@@ -34,11 +35,6 @@ static const char slots_sql[] =
     " temporary, %s, %s, restart_lsn, confirmed_flush_lsn, safe_wal_size, %s"
     " FROM pg_replication_slots ORDER BY 1;";
 
-/*
- * In recovery, the timeline of the control file may be the one before the
- * last; what is streamed and replayed already is on the receiver's.  Out of
- * it, the control file has the old one until the next checkpoint.
- */
 static const char server_sql[] =
     "SELECT x.standby, current_setting('transaction_read_only') = 'on',"
     " NOT pg_has_role('pg_read_all_stats', 'USAGE'),"
@@ -48,13 +44,7 @@ static const char server_sql[] =
     " current_setting('synchronous_standby_names'),"
     " current_setting('synchronous_commit'),"
     " (SELECT system_identifier FROM pg_control_system()),"
-    " CASE WHEN x.standby THEN greatest("
-    "  (SELECT min_recovery_end_timeline FROM pg_control_recovery()),"
-    "  (SELECT timeline_id FROM pg_control_checkpoint()),"
-    "  CASE WHEN pg_last_wal_replay_lsn() > w.receive_start_lsn"
-    "   THEN w.received_tli END)"
-    " ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))"
-    "  ::bit(32)::bigint END,"
+    " " DR_VIEW_TLI ","
     " pg_size_bytes(current_setting('wal_segment_size')),"
     " CASE WHEN NOT x.standby THEN pg_current_wal_flush_lsn() END,"
     " pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(),"
@@ -97,133 +87,49 @@ dr_view_sql(int version, int timeout_ms, struct dr_buf *out, struct dr_err *err)
 	return dr_buf_str(out, ready_sql, err);
 }
 
-/* --- one row ---------------------------------------------------------------- */
-
-struct row {
-	const PGresult *res;
-	int row, column;
-	bool failed; /* no memory */
-};
-
-/* The next column; NULL is NULL. */
-static const char *
-next(struct row *r)
-{
-	int c = r->column++;
-
-	if (c >= PQnfields(r->res) || PQgetisnull(r->res, r->row, c))
-		return NULL;
-	return PQgetvalue(r->res, r->row, c);
-}
-
-static char *
-next_text(struct row *r)
-{
-	const char *v = next(r);
-	char *copy = strdup(v != NULL ? v : "");
-
-	if (copy == NULL)
-		r->failed = true;
-	return copy;
-}
-
-static bool
-next_bool(struct row *r)
-{
-	const char *v = next(r);
-
-	return v != NULL && *v == 't';
-}
-
-static int64_t
-next_int(struct row *r)
-{
-	const char *v = next(r);
-	struct dr_err no = { 0 };
-	int64_t n;
-
-	if (v == NULL ||
-	    dr_parse_int(v, INT64_MIN + 1, INT64_MAX, &n, &no) == -1)
-		return DR_UNKNOWN;
-	return n;
-}
-
-static uint32_t
-next_tli(struct row *r)
-{
-	int64_t n = next_int(r);
-
-	return n > 0 && n <= UINT32_MAX ? (uint32_t)n : 0;
-}
-
-/* Seconds, with a fraction; a timestamp may be infinite. */
-static int64_t
-next_us(struct row *r)
-{
-	const char *v = next(r);
-	double us;
-
-	if (v == NULL)
-		return DR_UNKNOWN;
-	us = strtod(v, NULL) * 1e6;
-	if (!(us > -9e18 && us < 9e18))
-		return DR_UNKNOWN;
-	return (int64_t)(us < 0 ? us - 0.5 : us + 0.5);
-}
-
-static uint64_t
-next_lsn(struct row *r)
-{
-	const char *v = next(r);
-	struct dr_err no = { 0 };
-	uint64_t lsn;
-
-	return v != NULL && dr_parse_lsn(v, &lsn, &no) == 0 ? lsn : 0;
-}
-
 /* --- what they make -------------------------------------------------------- */
 
 static void
-read_standby(struct row *r, struct dr_pg_standby *s)
+read_standby(struct dr_row *r, struct dr_pg_standby *s)
 {
-	s->name = next_text(r);
-	s->addr = next_text(r);
-	s->state = next_text(r);
-	s->sync_state = next_text(r);
-	s->slot = next_text(r);
-	s->pid = next_int(r);
-	s->sent = next_lsn(r);
-	s->write = next_lsn(r);
-	s->flush = next_lsn(r);
-	s->replay = next_lsn(r);
-	s->write_lag = next_us(r);
-	s->flush_lag = next_us(r);
-	s->replay_lag = next_us(r);
-	s->reply_time = next_us(r);
+	s->name = dr_row_text(r);
+	s->addr = dr_row_text(r);
+	s->state = dr_row_text(r);
+	s->sync_state = dr_row_text(r);
+	s->slot = dr_row_text(r);
+	s->pid = dr_row_int(r);
+	s->sent = dr_row_lsn(r);
+	s->write = dr_row_lsn(r);
+	s->flush = dr_row_lsn(r);
+	s->replay = dr_row_lsn(r);
+	s->write_lag = dr_row_us(r);
+	s->flush_lag = dr_row_us(r);
+	s->replay_lag = dr_row_us(r);
+	s->reply_time = dr_row_us(r);
 }
 
 static void
-read_slot(struct row *r, struct dr_pg_slot *s)
+read_slot(struct dr_row *r, struct dr_pg_slot *s)
 {
-	s->name = next_text(r);
-	s->type = next_text(r);
-	s->database = next_text(r);
-	s->wal_status = next_text(r);
-	s->invalid = next_text(r);
-	s->active = next_bool(r);
-	s->temporary = next_bool(r);
-	s->failover = next_bool(r);
-	s->synced = next_bool(r);
-	s->restart = next_lsn(r);
-	s->confirmed = next_lsn(r);
-	s->safe_wal_size = next_int(r);
-	s->inactive_since = next_us(r);
+	s->name = dr_row_text(r);
+	s->type = dr_row_text(r);
+	s->database = dr_row_text(r);
+	s->wal_status = dr_row_text(r);
+	s->invalid = dr_row_text(r);
+	s->active = dr_row_bool(r);
+	s->temporary = dr_row_bool(r);
+	s->failover = dr_row_bool(r);
+	s->synced = dr_row_bool(r);
+	s->restart = dr_row_lsn(r);
+	s->confirmed = dr_row_lsn(r);
+	s->safe_wal_size = dr_row_int(r);
+	s->inactive_since = dr_row_us(r);
 }
 
 static char *
-sender(struct row *r)
+sender(struct dr_row *r)
 {
-	const char *host = next(r), *port = next(r);
+	const char *host = dr_row_next(r), *port = dr_row_next(r);
 	struct dr_err no = { 0 };
 	char *s;
 
@@ -235,43 +141,43 @@ sender(struct row *r)
 }
 
 static void
-read_server(struct row *r, struct dr_pg_view *v)
+read_server(struct dr_row *r, struct dr_pg_view *v)
 {
 	const char *archive, *id;
 
-	v->in_recovery = next_bool(r);
-	v->read_only = next_bool(r);
-	v->hidden = next_bool(r);
-	archive = next(r);
+	v->in_recovery = dr_row_bool(r);
+	v->read_only = dr_row_bool(r);
+	v->hidden = dr_row_bool(r);
+	archive = dr_row_next(r);
 	v->archiving = archive != NULL && strcmp(archive, "off") != 0 &&
 	               (!v->in_recovery || strcmp(archive, "always") == 0);
-	v->now = next_us(r);
-	v->started = next_us(r);
-	v->cluster_name = next_text(r);
-	v->sync_names = next_text(r);
-	v->sync_commit = next_text(r);
-	id = next(r);
+	v->now = dr_row_us(r);
+	v->started = dr_row_us(r);
+	v->cluster_name = dr_row_text(r);
+	v->sync_names = dr_row_text(r);
+	v->sync_commit = dr_row_text(r);
+	id = dr_row_next(r);
 	v->system_id = id != NULL ? (uint64_t)strtoll(id, NULL, 10) : 0;
-	v->tli = next_tli(r);
-	v->segsize = next_tli(r);
-	v->lsn = next_lsn(r);
-	v->received = next_lsn(r);
-	v->replayed = next_lsn(r);
-	v->replayed_time = next_us(r);
-	v->apply_delay = next_us(r);
-	v->paused = next_bool(r);
-	v->receiver = next_text(r);
+	v->tli = dr_row_tli(r);
+	v->segsize = dr_row_tli(r);
+	v->lsn = dr_row_lsn(r);
+	v->received = dr_row_lsn(r);
+	v->replayed = dr_row_lsn(r);
+	v->replayed_time = dr_row_us(r);
+	v->apply_delay = dr_row_us(r);
+	v->paused = dr_row_bool(r);
+	v->receiver = dr_row_text(r);
 	v->sender = sender(r);
-	v->received_tli = next_tli(r);
-	v->latest_end = next_lsn(r);
-	v->last_msg = next_us(r);
-	v->conflicts = next_int(r);
-	v->archiver.archived = next_int(r);
-	v->archiver.failed = next_int(r);
-	v->archiver.last_wal = next_text(r);
-	v->archiver.failed_wal = next_text(r);
-	v->archiver.last_time = next_us(r);
-	v->archiver.failed_time = next_us(r);
+	v->received_tli = dr_row_tli(r);
+	v->latest_end = dr_row_lsn(r);
+	v->last_msg = dr_row_us(r);
+	v->conflicts = dr_row_int(r);
+	v->archiver.archived = dr_row_int(r);
+	v->archiver.failed = dr_row_int(r);
+	v->archiver.last_wal = dr_row_text(r);
+	v->archiver.failed_wal = dr_row_text(r);
+	v->archiver.last_time = dr_row_us(r);
+	v->archiver.failed_time = dr_row_us(r);
 	/* It keeps what it had as a standby. */
 	if (!v->in_recovery) {
 		v->received = v->replayed = 0;
@@ -280,7 +186,7 @@ read_server(struct row *r, struct dr_pg_view *v)
 }
 
 static int
-read_lists(const struct dr_ask *a, struct dr_pg_view *v, struct row *r)
+read_lists(const struct dr_ask *a, struct dr_pg_view *v, struct dr_row *r)
 {
 	int i, n = PQntuples(a->result[STANDBYS]);
 	int m = PQntuples(a->result[SLOTS]);
@@ -309,7 +215,7 @@ read_lists(const struct dr_ask *a, struct dr_pg_view *v, struct row *r)
 static void
 read_ready(const struct dr_ask *a, struct dr_pg_view *v)
 {
-	struct row r = { .res = NULL };
+	struct dr_row r = { .res = NULL };
 
 	if (a->results <= READY ||
 	    PQresultStatus(a->result[READY]) != PGRES_TUPLES_OK ||
@@ -318,15 +224,15 @@ read_ready(const struct dr_ask *a, struct dr_pg_view *v)
 		return;
 	}
 	r.res = a->result[READY];
-	v->archiver.ready = next_int(&r);
-	v->archiver.oldest_ready = next_us(&r);
+	v->archiver.ready = dr_row_int(&r);
+	v->archiver.oldest_ready = dr_row_us(&r);
 }
 
 int
 dr_view_read(struct dr_ask *a, struct dr_pg_view *v, struct dr_err *err)
 {
 	const PGresult *bad = dr_ask_error(a, 0);
-	struct row r = { .res = NULL };
+	struct dr_row r = { .res = NULL };
 	const char *code;
 
 	if (bad != NULL && (a->results <= READY || bad != a->result[READY])) {
