@@ -341,6 +341,8 @@ dr_rec_node_put(const struct dr_rec_node *n, struct dr_buf *out,
 	if (dr_known(n->rate))
 		dr_json_int(&j, "rate", n->rate);
 	dr_json_int(&j, "epoch", n->epoch);
+	if (n->token != 0)
+		dr_json_int(&j, "token", n->token);
 	put_time(&j, "time", n->time);
 	return end(&j, err);
 }
@@ -363,6 +365,8 @@ dr_rec_node_get(const char *json, struct dr_rec_node *n, struct dr_err *err)
 	if (field(&r, "rate", true) != NULL)
 		n->rate = get_int(&r, "rate", 0, INT64_MAX);
 	n->epoch = get_int(&r, "epoch", 0, INT64_MAX);
+	if (field(&r, "token", true) != NULL)
+		n->token = get_int(&r, "token", 0, INT64_MAX);
 	n->time = get_time(&r, "time");
 	return done(&r, err);
 }

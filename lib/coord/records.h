@@ -67,6 +67,12 @@ struct dr_rec_node {
 	uint64_t lsn;  /* what it has durably */
 	int64_t rate;  /* bytes of WAL a second, of late; DR_UNKNOWN */
 	int64_t epoch; /* that it knows of */
+	/*
+	 * Of a receiver: the token of the intent that it heeds; 0 none.  As
+	 * long as that intent stands it acknowledges nothing to the intent's
+	 * former primary, and LSN is not below what it has acknowledged.
+	 */
+	int64_t token;
 	int64_t time;
 };
 
