@@ -6,7 +6,6 @@
 #include "pg/libpq.h"
 #include "pg/node_int.h"
 #include "pg/row.h"
-#include "pg/view_int.h"
 
 #define LAST_US 20000 /* too late for another look */
 
@@ -45,18 +44,6 @@ static const char ends_sql[] =
     "  FROM pg_stat_activity WHERE backend_type = 'startup'),"
     " pg_size_bytes(current_setting('wal_segment_size'))"
     " FROM (SELECT pg_is_in_recovery() AS standby) x";
-
-/*
- * Nobody remembers on which timeline a walreceiver was that is gone: it may
- * be newer than that of all that was replayed, but there are its files then.
- */
-static const char tli_sql[] =
-    "SELECT greatest(" DR_VIEW_TLI ", (SELECT"
-    " max(('x' || left(f.name, 8))::bit(32)::bigint) FROM pg_ls_waldir() f"
-    " WHERE f.name ~ '^[0-9A-F]{8}%s$' AND EXISTS (SELECT FROM pg_ls_waldir() h"
-    " WHERE h.name = left(f.name, 8) || '.history')))"
-    " FROM (SELECT pg_is_in_recovery() AS standby) x"
-    " LEFT JOIN pg_stat_wal_receiver w ON true";
 
 /* --- many at once ------------------------------------------------------------ */
 
@@ -482,7 +469,7 @@ read_timelines(struct dr_node *const *v, size_t n, struct ends *ends,
 		(void)dr_wal_segment_at(1, ends->v[i].received - 1,
 		    ends->segsize[i], name);
 		e->own[i].len = 0;
-		if (dr_buf_fmt(&e->own[i], err, tli_sql, name + 8) == -1)
+		if (dr_buf_fmt(&e->own[i], err, DR_NODE_TLI, name + 8) == -1)
 			return -1;
 		e->sql[i] = e->own[i].data;
 	}

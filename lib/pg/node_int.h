@@ -11,10 +11,25 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pg/node.h"
+#include "pg/view_int.h"
 
 #define DR_NODE_SQL_MAX  (1U << 18)
 #define DR_NODE_POLL_US  5000
 #define DR_NODE_SAVE_MAX 65536 /* bytes read of DR_NODE_SAVED */
+
+/*
+ * The timeline of WAL that ends in a segment whose name has %s behind the
+ * timeline.  Nobody remembers on which one a walreceiver was that is gone: it
+ * may be newer than that of all that was replayed, but there are its files
+ * then.
+ */
+#define DR_NODE_TLI                                                                  \
+	"SELECT greatest(" DR_VIEW_TLI ", (SELECT"                                   \
+	" max(('x' || left(f.name, 8))::bit(32)::bigint) FROM pg_ls_waldir() f"      \
+	" WHERE f.name ~ '^[0-9A-F]{8}%s$' AND EXISTS (SELECT FROM pg_ls_waldir() h" \
+	" WHERE h.name = left(f.name, 8) || '.history')))"                           \
+	" FROM (SELECT pg_is_in_recovery() AS standby) x"                            \
+	" LEFT JOIN pg_stat_wal_receiver w ON true"
 
 /* Like dr_nodes_run, "cannot DOING" being what did not succeed. */
 int dr_nodes_do(struct dr_node *const *, const char *const *sql, size_t n,

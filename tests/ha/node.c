@@ -4,8 +4,12 @@
  *	node MS facts CONNINFO...
  *	node MS set NAME VALUE CONNINFO		VALUE "-": reset it
  *	node MS slot NAME CONNINFO
- *	node MS checkpoint|write CONNINFO
+ *	node MS cut|uncut|ends CONNINFO...
+ *	node MS follow HOST PORT SLOT CONNINFO
+ *	node MS demote LIKE HOST PORT SLOT CONNINFO
+ *	node MS promote|undemote|shutdown|checkpoint|write CONNINFO
  *	node MS names TEXT			synchronous_standby_names
+ *	node MS conninfo OLD HOST PORT		what it would follow with
  *
  * Prints lines "N.FIELD VALUE", N the number of the server from 0; what went
  * wrong with one is N.error.
@@ -159,7 +163,60 @@ names(const char *s, struct dr_err *err)
 	return rc;
 }
 
-/* One node; 1: it is not so. */
+static int
+conninfo(char **arg, struct dr_err *err)
+{
+	struct dr_buf b = { .max = 65536 };
+	int rc = dr_node_conninfo(arg[0], arg[1], arg[2], &b, err);
+
+	if (rc == 0)
+		printf("%s\n", b.data);
+	dr_buf_free(&b);
+	return rc;
+}
+
+static int
+ends(struct nodes *v, struct dr_err *err)
+{
+	struct dr_node_end e[NODES];
+	size_t i;
+
+	if (dr_nodes_ends(v->list, v->count, e, v->until, err) == -1)
+		return -1;
+	for (i = 0; i < v->count; i++) {
+		number(i, "known", e[i].known);
+		number(i, "tli", e[i].tli);
+		lsn(i, "received", e[i].received);
+		lsn(i, "replayed", e[i].replayed);
+	}
+	return 0;
+}
+
+static int
+promote(struct nodes *v, struct dr_err *err)
+{
+	uint32_t tli;
+
+	if (dr_node_promote(&v->node[0], &tli, v->until, err) == -1)
+		return -1;
+	number(0, "tli", tli);
+	return 0;
+}
+
+static int
+shut_down(struct nodes *v, struct dr_err *err)
+{
+	uint64_t end = 0;
+	int rc = dr_node_shutdown_seen(&v->node[0], &end, v->until, err);
+
+	if (rc == -1)
+		return -1;
+	number(0, "seen", rc);
+	lsn(0, "end", end);
+	return 0;
+}
+
+/* One node. */
 static int
 act(const char *verb, char **arg, struct nodes *v, struct dr_err *err)
 {
@@ -177,6 +234,17 @@ act(const char *verb, char **arg, struct nodes *v, struct dr_err *err)
 		return dr_node_slot(n, arg[0], v->until, err);
 	if (strcmp(verb, "checkpoint") == 0)
 		return dr_node_checkpoint(n, v->until, err);
+	if (strcmp(verb, "follow") == 0)
+		return dr_node_follow(n, arg[0], arg[1], arg[2], v->until, err);
+	if (strcmp(verb, "demote") == 0)
+		return dr_node_demote(n, arg[0], arg[1], arg[2], arg[3],
+		    v->until, err);
+	if (strcmp(verb, "undemote") == 0)
+		return dr_node_undemote(n, v->until, err);
+	if (strcmp(verb, "promote") == 0)
+		return promote(v, err);
+	if (strcmp(verb, "shutdown") == 0)
+		return shut_down(v, err);
 	if (strcmp(verb, "write") == 0) {
 		rc = dr_node_write(n, v->until, err);
 		return rc == 1 ? 0 : -1;
@@ -192,6 +260,14 @@ main(int argc, char **argv)
 		int args;
 	} known[] = {
 		{ "facts", 0 },
+		{ "cut", 0 },
+		{ "uncut", 0 },
+		{ "ends", 0 },
+		{ "follow", 3 },
+		{ "demote", 4 },
+		{ "undemote", 0 },
+		{ "promote", 0 },
+		{ "shutdown", 0 },
 		{ "set", 2 },
 		{ "slot", 1 },
 		{ "checkpoint", 0 },
@@ -211,6 +287,10 @@ main(int argc, char **argv)
 		(void)names(argv[3], &err);
 		goto out;
 	}
+	if (strcmp(argv[2], "conninfo") == 0 && argc == 6) {
+		(void)conninfo(argv + 3, &err);
+		goto out;
+	}
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i].verb, argv[2]) == 0)
 			args = known[i].args;
@@ -221,6 +301,12 @@ main(int argc, char **argv)
 	began = dr_monotonic();
 	if (strcmp(argv[2], "facts") == 0)
 		(void)facts(&v, &err);
+	else if (strcmp(argv[2], "cut") == 0)
+		(void)dr_nodes_cut(v.list, v.count, v.until, &err);
+	else if (strcmp(argv[2], "uncut") == 0)
+		(void)dr_nodes_uncut(v.list, v.count, v.until, &err);
+	else if (strcmp(argv[2], "ends") == 0)
+		(void)ends(&v, &err);
 	else
 		(void)act(argv[2], argv + 3, &v, &err);
 	number(0, "took", (dr_monotonic() - began) / 1000);
