@@ -336,6 +336,8 @@ dr_rec_node_put(const struct dr_rec_node *n, struct dr_buf *out,
 	put_str(&j, "kind", n->kind);
 	put_str(&j, "role", n->role);
 	put_str(&j, "where", n->where);
+	if (n->region[0] != '\0')
+		put_str(&j, "region", n->region);
 	dr_json_uint(&j, "tli", n->tli);
 	put_lsn(&j, "lsn", n->lsn);
 	if (dr_known(n->rate))
@@ -360,6 +362,8 @@ dr_rec_node_get(const char *json, struct dr_rec_node *n, struct dr_err *err)
 	GET_STR(&r, "kind", n->kind);
 	GET_STR(&r, "role", n->role);
 	GET_STR(&r, "where", n->where);
+	if (field(&r, "region", true) != NULL)
+		GET_STR(&r, "region", n->region);
 	n->tli = get_tli(&r);
 	n->lsn = get_lsn(&r, "lsn");
 	if (field(&r, "rate", true) != NULL)

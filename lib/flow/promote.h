@@ -109,6 +109,9 @@ struct dr_promote_look {
  */
 int dr_promote_look(const struct dr_promote_opts *, struct dr_promote_look *,
     struct dr_err *);
+/* The part of etcd anew, e.g. for what receivers of WAL say by now. */
+int dr_promote_look_coord(const struct dr_promote_opts *,
+    struct dr_promote_look *, struct dr_err *);
 void dr_promote_look_wipe(struct dr_promote_look *);
 /* By name; -1: there is none. */
 int dr_promote_find(const struct dr_promote_look *, const char *name);
@@ -171,7 +174,7 @@ struct dr_plan {
 int dr_promote_judge(const struct dr_promote_opts *, enum dr_promote_verb,
     const struct dr_promote_look *, const struct dr_node_end *ends,
     struct dr_plan *, struct dr_err *);
-void dr_plan_wipe(struct dr_plan *);
+void dr_promote_plan_wipe(struct dr_plan *);
 
 /* A table and sentences for people, or one JSON object; appended. */
 int dr_plan_text(const struct dr_promote_opts *, const struct dr_promote_look *,

@@ -202,9 +202,11 @@ open_all(struct dr_node *const *v, size_t n, int64_t until, struct dr_err *err)
 	return left == 0 ? 0 : -1;
 }
 
-int
-dr_nodes_open(const struct dr_pg_host *host, struct dr_pg_view *view,
-    struct dr_node *node, size_t count, int64_t until, struct dr_err *err)
+/* On the connections of ASK, where it is not NULL. */
+static int
+begin(const struct dr_pg_host *host, struct dr_pg_view *view,
+    struct dr_ask *ask, struct dr_node *node, size_t count, int64_t until,
+    struct dr_err *err)
 {
 	struct dr_node **v = NULL;
 	const char **sql = NULL;
@@ -229,8 +231,11 @@ dr_nodes_open(const struct dr_pg_host *host, struct dr_pg_view *view,
 			goto out;
 	}
 	for (i = 0; i < count; i++)
-		dr_ask_open(&node[i].ask, &host[i], until);
-	if (open_all(v, count, until, err) == -1)
+		if (ask != NULL)
+			dr_ask_move(&node[i].ask, &ask[i]);
+		else
+			dr_ask_open(&node[i].ask, &host[i], until);
+	if (ask == NULL && open_all(v, count, until, err) == -1)
 		goto out;
 	for (i = 0; i < count; i++) {
 		if (node[i].ask.at == DR_ASK_ENDED)
@@ -246,6 +251,21 @@ out:
 	if (rc == -1)
 		dr_nodes_close(node, count);
 	return rc;
+}
+
+int
+dr_nodes_open(const struct dr_pg_host *host, struct dr_pg_view *view,
+    struct dr_node *node, size_t count, int64_t until, struct dr_err *err)
+{
+	return begin(host, view, NULL, node, count, until, err);
+}
+
+int
+dr_nodes_take(const struct dr_pg_host *host, struct dr_pg_view *view,
+    struct dr_ask *ask, struct dr_node *node, size_t count, int64_t until,
+    struct dr_err *err)
+{
+	return begin(host, view, ask, node, count, until, err);
 }
 
 void

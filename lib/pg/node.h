@@ -69,6 +69,10 @@ struct dr_node {
  */
 int dr_nodes_open(const struct dr_pg_host *, struct dr_pg_view *v,
     struct dr_node *, size_t count, int64_t until, struct dr_err *);
+/* The same on connections that are there (dr_pg_views_keep), which it takes. */
+int
+dr_nodes_take(const struct dr_pg_host *, struct dr_pg_view *v, struct dr_ask *,
+    struct dr_node *, size_t count, int64_t until, struct dr_err *);
 void dr_nodes_close(struct dr_node *, size_t);
 
 /*

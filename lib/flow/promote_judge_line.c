@@ -1,0 +1,171 @@
+/*
+ * Which line of WAL counts, and who is on it.  Positions on different
+ * timelines say nothing by themselves: one that went on along a timeline that
+ * others have left is further on, and of no use.
+ */
+#include <string.h>
+
+#include "flow/promote_judge_int.h"
+
+static bool
+further(uint32_t tli, uint64_t lsn, uint32_t than, uint64_t than_lsn)
+{
+	return tli > than || (tli == than && lsn > than_lsn);
+}
+
+static void
+positions(struct dr_judging *j)
+{
+	struct dr_plan_node *n;
+	const struct dr_pg_view *v;
+	uint64_t replayed;
+	size_t i;
+
+	for (i = 0; i < j->p->n; i++) {
+		n = &j->p->node[i];
+		v = dr_judge_view(j, n);
+		n->to_replay = n->behind = DR_UNKNOWN;
+		if (!dr_judge_answers(j, n->at))
+			continue;
+		if (j->ends != NULL && v->in_recovery) {
+			if (!j->ends[n->at].known)
+				continue;
+			n->tli = j->ends[n->at].tli;
+			n->lsn = j->ends[n->at].received;
+			replayed = j->ends[n->at].replayed;
+		} else if (v->in_recovery) {
+			n->tli = v->tli;
+			n->lsn = v->replayed;
+			replayed = v->replayed;
+			if (v->received > n->lsn) {
+				n->lsn = v->received;
+				if (v->received_tli > n->tli)
+					n->tli = v->received_tli;
+			}
+		} else {
+			n->tli = v->tli;
+			n->lsn = replayed = v->lsn;
+		}
+		if (n->lsn != 0 && replayed != 0 && n->lsn >= replayed)
+			n->to_replay = (int64_t)(n->lsn - replayed);
+	}
+}
+
+/* The newest timeline that somebody has written down as the primary's. */
+static uint32_t
+recorded(const struct dr_judging *j)
+{
+	const struct dr_promote_look *l = j->l;
+	uint32_t tli = 0;
+
+	if (l->has_epoch)
+		tli = l->epoch.tli;
+	if (l->has_sync && l->sync.tli > tli)
+		tli = l->sync.tli;
+	if (j->report != NULL && j->report->tli > tli)
+		tli = j->report->tli;
+	return tli;
+}
+
+static const struct dr_history *
+history(const struct dr_judging *j, const struct dr_plan_node *n)
+{
+	const struct dr_node_facts *f = dr_judge_facts(j, n);
+
+	return f->has_history && (f->history.tli == n->tli || n->tli == 1)
+	           ? &f->history
+	           : NULL;
+}
+
+/* Did TLI, whose history this is, come out of FROM? */
+static bool
+comes_from(const struct dr_history *h, uint32_t tli, uint32_t from)
+{
+	return tli == from || (h != NULL && dr_history_end(h, from) != 0);
+}
+
+static bool
+counts(const struct dr_judging *j, const struct dr_plan_node *n, uint32_t known)
+{
+	const struct dr_pg_view *v = dr_judge_view(j, n);
+
+	if (n->tli == 0 || n->lsn == 0 || dr_judge_alias(j, n->at) ||
+	    (j->system_id != 0 && v->system_id != j->system_id))
+		return false;
+	/* A failover asks what would be left without it. */
+	if (!v->in_recovery)
+		return j->verb != DR_VERB_FAILOVER && n->at == j->p->primary;
+	return n->tli <= known || known == 0 ||
+	       comes_from(history(j, n), n->tli, known);
+}
+
+static bool
+on_line(const struct dr_judging *j, const struct dr_plan_node *n)
+{
+	uint64_t end;
+
+	if (n->tli == 0 || n->lsn == 0)
+		return false;
+	if (j->unfollowed &&
+	    (j->l->epoch.fork == 0 || n->lsn > j->l->epoch.fork))
+		return false;
+	if (n->tli == j->tli)
+		return true;
+	if (n->tli > j->tli || j->history == NULL)
+		return false;
+	end = dr_history_end(j->history, n->tli);
+	return end != 0 && n->lsn <= end;
+}
+
+/* Receivers of WAL are no candidates, and yet may hold the most. */
+static void
+receivers(struct dr_judging *j)
+{
+	const struct dr_rec_node *r;
+	size_t i;
+
+	for (i = 0; i < j->l->reports; i++) {
+		r = &j->l->report[i];
+		if (strcmp(r->kind, "receiver") == 0 && r->tli == j->tli &&
+		    r->lsn > j->lsn)
+			j->lsn = r->lsn;
+	}
+}
+
+void
+dr_judge_line(struct dr_judging *j)
+{
+	const uint32_t known = recorded(j);
+	struct dr_plan_node *n;
+	size_t i;
+
+	positions(j);
+	for (i = 0; i < j->p->n; i++) {
+		n = &j->p->node[i];
+		if (!counts(j, n, known))
+			continue;
+		if (further(n->tli, n->lsn, j->tli, j->lsn)) {
+			if (n->tli != j->tli)
+				j->history = NULL;
+			j->tli = n->tli;
+			j->lsn = n->lsn;
+		}
+		if (n->tli == j->tli && j->history == NULL)
+			j->history = history(j, n);
+	}
+	j->unfollowed = j->l->has_epoch && j->tli != 0 &&
+	                j->l->epoch.tli > j->tli && !j->resumes;
+	if (known != 0 && j->tli > known)
+		dr_judge_warn(j, "unrecorded", "",
+		    "timeline %u is newer than what is recorded, %u: somebody "
+		    "promoted by other means",
+		    j->tli, known);
+	receivers(j);
+	for (i = 0; i < j->p->n; i++) {
+		n = &j->p->node[i];
+		n->ancestor_ok = on_line(j, n);
+		if (n->ancestor_ok)
+			n->behind =
+			    n->lsn < j->lsn ? (int64_t)(j->lsn - n->lsn) : 0;
+	}
+}
