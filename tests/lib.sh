@@ -35,7 +35,7 @@ V=${V:-release}
 . "$top/tests/counts.sh"
 
 # Nothing of the caller's settings may reach the tools.
-for v_ in $(env | sed -nE 's/^((DR|PG|AWS|AZURE|GOOGLE|SSH)_?[A-Z0-9_]*)=.*/\1/p
+for v_ in $(env | sed -nE 's/^((DR|PG|AWS|AZURE|GOOGLE|SSH|ETCDCTL)_?[A-Z0-9_]*)=.*/\1/p
     s/^([A-Za-z]+_(proxy|PROXY))=.*/\1/p'); do
 	case $v_ in
 	DR_SOAK | DR_SEED) ;;

@@ -22,6 +22,9 @@
 #define FIRST_PAUSE 20
 #define LONGEST     250
 
+/* What is not worth asking for any more, in microseconds. */
+#define LEAST 5000
+
 struct dr_etcd {
 	struct dr_http *http;
 	bool tls;
@@ -516,6 +519,9 @@ nobody(const struct call *c, uint64_t asked, struct dr_err *err)
 	dr_err_set(err, c->stuck ? c->why.cause : DR_ERETRY, "%s", c->why.msg);
 	if (c->why.hint[0] != '\0')
 		dr_err_hint(err, "%s", c->why.hint);
+	else if (c->e->tls && strstr(c->why.msg, "broke off") != NULL)
+		dr_err_hint(err, "etcd may not take our certificate, or want "
+		                 "one");
 	if (asked > 1)
 		dr_err_wrap(err, "no answer from %zu member%s of etcd in %s",
 		    c->e->n, dr_plural(c->e->n),
@@ -540,7 +546,7 @@ call(struct call *c, struct dr_err *err)
 		int rc;
 
 		now = dr_monotonic();
-		if (asked > 0 && now >= c->until)
+		if (asked > 0 && now >= c->until - LEAST)
 			return nobody(c, asked, err);
 		member = (e->first + round) % e->n;
 		rc = try_member(c, member,

@@ -73,6 +73,25 @@ no_tls(const struct dr_transfer *t, struct dr_err *err)
 	return false;
 }
 
+/* With TLS 1.3, a server looks at our certificate when we have gone on. */
+static bool
+not_us(const struct dr_transfer *t, struct dr_err *err)
+{
+	const char *p = strstr(t->text, " alert ");
+
+	if (p == NULL || (strstr(p, "certificate") == NULL &&
+	                     strstr(p, "unknown ca") == NULL))
+		return false;
+	if (t->http->cert_file == NULL)
+		dr_err_set(err, DR_EFAIL, "%s wants a certificate of ours",
+		    t->host);
+	else
+		dr_err_set(err, DR_EFAIL,
+		    "%s does not take the certificate in \"%s\" (%s)", t->host,
+		    t->http->cert_file, p + 7);
+	return true;
+}
+
 static bool
 no_connection(const struct dr_transfer *t, const struct dr_curl *c,
     struct dr_err *err)
@@ -179,6 +198,8 @@ dr_fault(const struct dr_transfer *t, const struct dr_curl *c, CURLcode code,
 	case CURLE_SEND_ERROR:
 	case CURLE_SEND_FAIL_REWIND:
 	case CURLE_RECV_ERROR:
+		if (not_us(t, err))
+			return false;
 		dr_err_set(err, DR_ERETRY, "the connection to %s broke off",
 		    t->host);
 		return true;
