@@ -61,6 +61,7 @@ tell() {
 # told WHAT WANT LINE
 told() {
 	tell "$3"
+	# shellcheck disable=SC2254 # a pattern
 	case $said in
 	$2) pass_ "$1" ;;
 	*)

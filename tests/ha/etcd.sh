@@ -22,7 +22,7 @@
 
 etcd_n=0 # of members, over all
 etcd_scheme=etcd
-etcd_args=
+etcd_args=''
 
 free_ports_() {
 	python3 - "$1" <<-'END'
@@ -72,7 +72,7 @@ etcd_up_() {
 etcd_start() {
 	need etcd etcdctl python3
 	http_=http${etcd_scheme#etcd}
-	etcd= all_= i_=$etcd_n
+	etcd='' all_='' i_=$etcd_n
 	# shellcheck disable=SC2046 # words
 	set -- $(free_ports_ $((${1:-1} * 2)))
 	while [ $# -gt 0 ]; do
@@ -118,7 +118,7 @@ etcd_thaw() {
 }
 
 etcd_only() {
-	o_=
+	o_=''
 	for i_; do
 		o_=$o_${o_:+,}127.0.0.1:$(cat "$T/etcd$i_.port")
 	done
