@@ -5,164 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow/grid.h"
 #include "flow/lag_int.h"
-
-#define COLUMNS 12
-#define CELL    72
-
-/* KEEP: 0 goes first when the terminal is too narrow; 9 never. */
-struct column {
-	const char *head;
-	bool right;
-	int keep;
-};
-
-struct grid {
-	const struct column *column;
-	size_t columns;
-	char (*cell)[CELL]; /* rows of columns */
-	size_t rows, at;
-	struct dr_err *err;
-	bool failed;
-};
-
-/* --- a grid ------------------------------------------------------------------------ */
-
-/* Nothing that does more to a terminal than take one column. */
-static void
-plain(char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
-			*s = '?';
-}
-
-static void row(struct grid *g);
-static void cell(struct grid *g, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-row(struct grid *g)
-{
-	char(*more)[CELL];
-
-	if (g->failed)
-		return;
-	more = reallocarray(g->cell, (g->rows + 1) * g->columns, CELL);
-	if (more == NULL) {
-		g->failed = true;
-		(void)dr_err_sys(g->err, "cannot write the report");
-		return;
-	}
-	g->cell = more;
-	memset(more[g->rows * g->columns], 0, g->columns * CELL);
-	g->rows++;
-	g->at = 0;
-}
-
-static void
-cell(struct grid *g, const char *fmt, ...)
-{
-	char *to;
-	va_list ap;
-
-	if (g->failed || g->at == g->columns)
-		return;
-	to = g->cell[(g->rows - 1) * g->columns + g->at++];
-	va_start(ap, fmt);
-	(void)vsnprintf(to, CELL, fmt, ap);
-	va_end(ap);
-	plain(to);
-	if (*to == '\0')
-		(void)snprintf(to, CELL, "-");
-}
-
-static size_t
-total(const struct grid *g, const size_t *width)
-{
-	size_t sum = 0;
-
-	for (size_t i = 0; i < g->columns; i++)
-		if (width[i] > 0)
-			sum += width[i] + (sum > 0 ? 2 : 0);
-	return sum;
-}
-
-/* Leave out what matters least, until the rest fits. */
-static void
-fit(const struct grid *g, size_t *width, unsigned columns)
-{
-	size_t drop;
-
-	while (columns > 0 && total(g, width) > columns) {
-		drop = g->columns;
-		for (size_t i = 0; i < g->columns; i++)
-			if (width[i] > 0 && g->column[i].keep < 9 &&
-			    (drop == g->columns ||
-			        g->column[i].keep < g->column[drop].keep))
-				drop = i;
-		if (drop == g->columns)
-			return;
-		width[drop] = 0;
-	}
-}
-
-static int
-line(const struct grid *g, const size_t *width, const char (*cells)[CELL],
-    struct dr_buf *out, struct dr_err *err)
-{
-	const size_t start = out->len;
-
-	for (size_t i = 0; i < g->columns; i++) {
-		const char *s = cells == NULL ? g->column[i].head : cells[i];
-		int w = (int)width[i];
-
-		if (w > 0 &&
-		    dr_buf_fmt(out, err, "%s%*s", out->len > start ? "  " : "",
-		        g->column[i].right ? w : -w, s) == -1)
-			return -1;
-	}
-	while (out->len > start && out->data[out->len - 1] == ' ')
-		out->len--;
-	return dr_buf_str(out, "\n", err);
-}
-
-/* The grid is spent. */
-static int
-print(struct grid *g, unsigned columns, struct dr_buf *out, struct dr_err *err)
-{
-	size_t width[COLUMNS], len;
-	int rc = g->failed ? -1 : 0;
-
-	if (rc == 0 && g->rows > 0) {
-		for (size_t i = 0; i < g->columns; i++) {
-			bool any = false;
-
-			width[i] = strlen(g->column[i].head);
-			for (size_t k = 0; k < g->rows; k++) {
-				const char *s = g->cell[k * g->columns + i];
-
-				len = strlen(s);
-				any = any || strcmp(s, "-") != 0;
-				width[i] = len > width[i] ? len : width[i];
-			}
-			/* What none of them has tells nothing. */
-			if (!any && g->column[i].keep < 9)
-				width[i] = 0;
-		}
-		fit(g, width, columns);
-		rc = dr_buf_str(out, "\n", err);
-		if (rc == 0)
-			rc = line(g, width, NULL, out, err);
-		for (size_t k = 0; rc == 0 && k < g->rows; k++)
-			rc = line(g, width,
-			    (const char(*)[CELL]) & g->cell[k * g->columns],
-			    out, err);
-	}
-	free(g->cell);
-	g->cell = NULL;
-	return rc;
-}
 
 /* --- what is in them ---------------------------------------------------------------- */
 
@@ -177,39 +21,39 @@ since(const struct dr_lag *lag, int64_t then, char out[DR_SIZE_LEN])
 }
 
 static void
-bytes(struct grid *g, int64_t v)
+bytes(struct dr_grid *g, int64_t v)
 {
 	char text[DR_SIZE_LEN];
 
-	cell(g, "%s", dr_lag_bytes(v, text));
+	dr_grid_cell(g, "%s", dr_lag_bytes(v, text));
 }
 
 static void
-seconds(struct grid *g, int64_t v)
+seconds(struct dr_grid *g, int64_t v)
 {
 	char text[DR_SIZE_LEN];
 
-	cell(g, "%s", dr_lag_seconds(v, text));
+	dr_grid_cell(g, "%s", dr_lag_seconds(v, text));
 }
 
 static void
-timeline(struct grid *g, uint32_t v)
+timeline(struct dr_grid *g, uint32_t v)
 {
 	if (v == 0)
-		cell(g, "?");
+		dr_grid_cell(g, "?");
 	else
-		cell(g, "%" PRIu32, v);
+		dr_grid_cell(g, "%" PRIu32, v);
 }
 
 static int
 servers(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
     struct dr_err *err)
 {
-	static const struct column heads[] = { { "SERVER", false, 9 },
+	static const struct dr_grid_column heads[] = { { "SERVER", false, 9 },
 		{ "STATE", false, 9 }, { "TLI", true, 4 }, { "WAL", false, 8 },
 		{ "PG", true, 1 }, { "UP", true, 2 },
 		{ "ANSWERED IN", true, 3 }, { "CLOCK", true, 0 } };
-	struct grid g = { .column = heads, .columns = 8, .err = err };
+	struct dr_grid g = { .column = heads, .columns = 8, .err = err };
 	char text[DR_SIZE_LEN], lsn[DR_LSN_LEN];
 	int64_t skew;
 
@@ -217,31 +61,33 @@ servers(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
 		const struct dr_pg_view *v = &lag->server[i];
 		const uint64_t end = v->in_recovery ? v->replayed : v->lsn;
 
-		row(&g);
-		cell(&g, "%s", v->name);
-		cell(&g, "%s", dr_probe_word(v->probe.state));
+		dr_grid_row(&g);
+		dr_grid_cell(&g, "%s", v->name);
+		dr_grid_cell(&g, "%s", dr_probe_word(v->probe.state));
 		if (!dr_lag_answers(v)) {
 			for (size_t k = 2; k < g.columns; k++)
-				cell(&g, "-");
+				dr_grid_cell(&g, "-");
 			continue;
 		}
 		timeline(&g, v->tli);
-		cell(&g, "%s", end != 0 ? dr_format_lsn(end, lsn) : "?");
-		cell(&g, "%d.%d", v->version / 10000, v->version % 10000);
-		cell(&g, "%s",
+		dr_grid_cell(&g, "%s",
+		    end != 0 ? dr_format_lsn(end, lsn) : "?");
+		dr_grid_cell(&g, "%d.%d", v->version / 10000,
+		    v->version % 10000);
+		dr_grid_cell(&g, "%s",
 		    dr_known(v->started) ? since(lag, v->started, text) : "?");
 		seconds(&g, v->probe.answer_us);
 		skew = dr_known(v->now) && dr_known(v->asked)
 		           ? v->now - v->asked
 		           : DR_UNKNOWN;
 		if (!dr_known(skew))
-			cell(&g, "?");
+			dr_grid_cell(&g, "?");
 		else if (skew > -50000 && skew < 50000)
-			cell(&g, "0.0s");
+			dr_grid_cell(&g, "0.0s");
 		else
-			cell(&g, "%+.1fs", (double)skew / 1e6);
+			dr_grid_cell(&g, "%+.1fs", (double)skew / 1e6);
 	}
-	return print(&g, columns, out, err);
+	return dr_grid_print(&g, columns, out, err);
 }
 
 static const char *
@@ -268,62 +114,62 @@ static int
 standbys(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
     struct dr_err *err)
 {
-	static const struct column heads[] = { { "STANDBY", false, 9 },
+	static const struct dr_grid_column heads[] = { { "STANDBY", false, 9 },
 		{ "FROM", false, 3 }, { "STATE", false, 9 },
 		{ "SYNC", false, 4 }, { "TLI", true, 1 }, { "WRITE", true, 2 },
 		{ "FLUSH", true, 5 }, { "REPLAY", true, 8 },
 		{ "DELAY", true, 7 }, { "HEARTBEAT", true, 6 },
 		{ "HEARD", true, 2 }, { "KIND", false, 0 } };
-	struct grid g = { .column = heads, .columns = 12, .err = err };
+	struct dr_grid g = { .column = heads, .columns = 12, .err = err };
 	char text[DR_SIZE_LEN];
 
 	for (size_t i = 0; i < lag->standbys; i++) {
 		const struct dr_lag_standby *s = &lag->standby[i];
 
-		row(&g);
-		cell(&g, "%s", s->name);
-		cell(&g, "%s",
+		dr_grid_row(&g);
+		dr_grid_cell(&g, "%s", s->name);
+		dr_grid_cell(&g, "%s",
 		    s->sender != NULL ? s->sender->name
 		    : s->self != NULL ? dr_lag_text(s->self->sender)
 		                      : "");
-		cell(&g, "%s", standing(s));
-		cell(&g, "%s",
+		dr_grid_cell(&g, "%s", standing(s));
+		dr_grid_cell(&g, "%s",
 		    s->row != NULL ? dr_lag_text(s->row->sync_state) : "");
 		timeline(&g, s->tli);
 		bytes(&g, s->write_bytes);
 		bytes(&g, s->flush_bytes);
 		if (s->receiver)
-			cell(&g, "-");
+			dr_grid_cell(&g, "-");
 		else
 			bytes(&g, s->replay_bytes);
 		if (s->receiver)
 			seconds(&g, s->flush_us);
 		else
 			seconds(&g, s->replay_us);
-		cell(&g, "%s",
+		dr_grid_cell(&g, "%s",
 		    dr_known(s->heartbeat_us)
 		        ? dr_lag_seconds(s->heartbeat_us, text)
 		        : "");
-		cell(&g, "%s%s", dr_lag_seconds(s->last_msg_us, text),
+		dr_grid_cell(&g, "%s%s", dr_lag_seconds(s->last_msg_us, text),
 		    dr_known(s->last_msg_us) ? " ago" : "");
-		cell(&g, "%s",
+		dr_grid_cell(&g, "%s",
 		    s->logical    ? "logical"
 		    : s->receiver ? "receiver"
 		                  : "");
 	}
-	return print(&g, columns, out, err);
+	return dr_grid_print(&g, columns, out, err);
 }
 
 static int
 slots(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
     struct dr_err *err)
 {
-	static const struct column heads[] = { { "SLOT", false, 9 },
+	static const struct dr_grid_column heads[] = { { "SLOT", false, 9 },
 		{ "ON", false, 7 }, { "TYPE", false, 2 },
 		{ "STATUS", false, 9 }, { "KEPT", true, 6 },
 		{ "LEFT", true, 5 }, { "USED", false, 4 },
 		{ "FAILOVER", false, 1 } };
-	struct grid g = { .column = heads, .columns = 8, .err = err };
+	struct dr_grid g = { .column = heads, .columns = 8, .err = err };
 	char text[DR_SIZE_LEN];
 
 	for (size_t i = 0; i < lag->servers; i++) {
@@ -333,48 +179,48 @@ slots(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
 		for (size_t k = 0; k < v->slots; k++) {
 			const struct dr_pg_slot *s = &v->slot[k];
 
-			row(&g);
-			cell(&g, "%s", s->name);
-			cell(&g, "%s", v->name);
-			cell(&g, "%s", dr_lag_text(s->type));
-			cell(&g, "%s",
+			dr_grid_row(&g);
+			dr_grid_cell(&g, "%s", s->name);
+			dr_grid_cell(&g, "%s", v->name);
+			dr_grid_cell(&g, "%s", dr_lag_text(s->type));
+			dr_grid_cell(&g, "%s",
 			    *dr_lag_text(s->invalid) != '\0'
 			        ? s->invalid
 			        : dr_lag_text(s->wal_status));
 			bytes(&g, s->restart != 0 && end >= s->restart
 			              ? (int64_t)(end - s->restart)
 			              : DR_UNKNOWN);
-			cell(&g, "%s",
+			dr_grid_cell(&g, "%s",
 			    dr_known(s->safe_wal_size)
 			        ? dr_lag_bytes(s->safe_wal_size, text)
 			        : "");
 			if (s->active)
-				cell(&g, "now");
+				dr_grid_cell(&g, "now");
 			else if (dr_known(s->inactive_since))
-				cell(&g, "%s ago",
+				dr_grid_cell(&g, "%s ago",
 				    since(lag, s->inactive_since, text));
 			else
-				cell(&g, "no");
-			cell(&g, "%s",
+				dr_grid_cell(&g, "no");
+			dr_grid_cell(&g, "%s",
 			    s->synced     ? "synced"
 			    : s->failover ? "yes"
 			                  : "");
 		}
 	}
-	return print(&g, columns, out, err);
+	return dr_grid_print(&g, columns, out, err);
 }
 
 static int
 stores(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
     struct dr_err *err)
 {
-	static const struct column heads[] = { { "SET", false, 9 },
+	static const struct dr_grid_column heads[] = { { "SET", false, 9 },
 		{ "NEWEST BACKUP", false, 6 }, { "AGE", true, 5 },
 		{ "STORED", true, 2 }, { "WAL TO", false, 3 },
 		{ "GAPS", true, 4 }, { "LOST NOW", true, 7 },
 		{ "RPO", true, 8 }, { "RTO", true, 8 }, { "VERIFIED", true, 1 },
 		{ "RESTORED", true, 0 }, { "STORE", false, 9 } };
-	struct grid g = { .column = heads, .columns = 12, .err = err };
+	struct dr_grid g = { .column = heads, .columns = 12, .err = err };
 	char text[DR_SIZE_LEN], lsn[DR_LSN_LEN];
 
 	for (size_t i = 0; i < lag->stores; i++) {
@@ -385,35 +231,35 @@ stores(const struct dr_lag *lag, unsigned columns, struct dr_buf *out,
 		                      ? s->deep_verified
 		                      : s->verified;
 
-		row(&g);
-		cell(&g, "%s", s->set);
+		dr_grid_row(&g);
+		dr_grid_cell(&g, "%s", s->set);
 		if (s->err.cause != DR_OK) {
-			cell(&g, "unreadable");
+			dr_grid_cell(&g, "unreadable");
 			for (size_t k = 2; k < g.columns - 1; k++)
-				cell(&g, "?");
-			cell(&g, "%s", s->url);
+				dr_grid_cell(&g, "?");
+			dr_grid_cell(&g, "%s", s->url);
 			continue;
 		}
-		cell(&g, "%s", s->id != NULL ? s->id : "none");
-		cell(&g, "%s",
+		dr_grid_cell(&g, "%s", s->id != NULL ? s->id : "none");
+		dr_grid_cell(&g, "%s",
 		    s->id != NULL ? since(lag, s->stopped, text) : "");
 		if (s->id != NULL)
 			bytes(&g, s->stored);
 		else
-			cell(&g, "-");
-		cell(&g, "%s",
+			dr_grid_cell(&g, "-");
+		dr_grid_cell(&g, "%s",
 		    s->reach != 0 ? dr_format_lsn(s->reach, lsn) : "");
-		cell(&g, "%zu", s->gaps);
+		dr_grid_cell(&g, "%zu", s->gaps);
 		bytes(&g, s->rpo_bytes);
-		cell(&g, "%s%s",
+		dr_grid_cell(&g, "%s%s",
 		    dr_known(s->rpo_us) && !s->rpo_bound ? "~" : "",
 		    dr_lag_seconds(s->rpo_us, text));
 		seconds(&g, s->rto_us);
-		cell(&g, "%s", since(lag, v, text));
-		cell(&g, "%s", since(lag, s->restored, text));
-		cell(&g, "%s", s->url);
+		dr_grid_cell(&g, "%s", since(lag, v, text));
+		dr_grid_cell(&g, "%s", since(lag, s->restored, text));
+		dr_grid_cell(&g, "%s", s->url);
 	}
-	return print(&g, columns, out, err);
+	return dr_grid_print(&g, columns, out, err);
 }
 
 /* --- around them -------------------------------------------------------------------- */
@@ -496,7 +342,7 @@ notes(const struct dr_lag *lag, bool color, unsigned columns,
 
 		(void)snprintf(text, sizeof(text), "%s%s%s", n->about,
 		    n->about[0] != '\0' ? ": " : "", n->text);
-		plain(text);
+		dr_grid_plain(text);
 		if (dr_buf_fmt(out, err, "%s%s%s%s: ", i == 0 ? "\n" : "",
 		        color ? colour(n->level) : "", words[n->level],
 		        color ? "\033[0m" : "") == -1 ||
