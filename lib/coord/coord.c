@@ -9,7 +9,7 @@
 #include "base/num.h"
 #include "coord/coord_int.h"
 
-#define TRIES 5 /* at writing over what others write, too */
+#define ALL (1U << 30) /* events */
 
 int64_t
 dr_boottime(void)
@@ -252,9 +252,10 @@ int
 dr_coord_history(struct dr_coord *c, size_t max, struct dr_coord_look *l,
     struct dr_err *err)
 {
-	if (look(c, "/dr-history", max, l, err) == -1)
+	if (look(c, "/dr-history", max == 0 || max > ALL ? ALL : max, l, err) ==
+	    -1)
 		return -1;
-	for (size_t i = 0; max > 0 && i < l->n / 2; i++) {
+	for (size_t i = 0; i < l->n / 2; i++) {
 		struct dr_coord_key_ k = l->key[i];
 
 		l->key[i] = l->key[l->n - 1 - i];
@@ -369,7 +370,7 @@ dr_coord_put(struct dr_coord *c, const struct dr_coord_op *op, size_t n,
 	int rc = 2;
 
 	dr_coord_begin(c, NULL, &s);
-	for (int i = 0; i < TRIES && rc == 2; i++)
+	while (rc == 2 && dr_monotonic() < s.until)
 		rc = put_once(c, op, n, revision, &s, err);
 	dr_coord_end(&s);
 	if (rc != 2)

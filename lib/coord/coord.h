@@ -136,7 +136,7 @@ int dr_coord_release(struct dr_coord *, struct dr_held *, struct dr_err *);
 int dr_coord_put(struct dr_coord *, const struct dr_coord_op *, size_t n,
     int64_t *revision, struct dr_err *);
 
-/* The latest MAX events, oldest first; values as in dr_coord_look. */
+/* The latest MAX events (0: all), oldest first; as in dr_coord_look. */
 int dr_coord_history(struct dr_coord *, size_t max, struct dr_coord_look *,
     struct dr_err *);
 

@@ -101,7 +101,7 @@ struct dr_http_req {
 	/*
 	 * One attempt, which ends when the time is over whatever moves by
 	 * then, and any answer is the end of it: for who has a better idea of
-	 * what to do next.
+	 * what to do next.  No limit of the rate holds it up.
 	 */
 	bool single;
 	/*

@@ -17,10 +17,15 @@
  *	patience MS			ok
  *	sleep MS			ok
  *	cost N				MICROSECONDS: a write, the median of N
+ *	toil WHO SECONDS		takes "run" for two seconds, again and
+ *					again, writes events WHO:TOKEN:NUMBER
+ *					while it holds it, and says "done",
+ *					"not" or "error" of each
  *
  * or "error CAUSE MESSAGE".  WRITE is NAME=VALUE (VALUE "-": delete it; NAME
  * "!": an event of the history; NAME "+...": on the lease), "@WAS" behind it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -179,11 +184,80 @@ cost(int n)
 }
 
 static void
-rest(int64_t ms)
+nap(int64_t ms)
 {
 	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
 
 	nanosleep(&ts, NULL);
+}
+
+/* True: it is held. */
+static bool
+hold_run(const char *who)
+{
+	char *holder = NULL;
+	int rc;
+
+	if (held.token != 0 && dr_coord_left(&held) > 0 && !dr_coord_due(&held))
+		return true;
+	if (held.token != 0 && held.until != 0) {
+		rc = dr_coord_renew(coord, &held, &err);
+		dr_err_clear(&err);
+		if (rc == 1 || (rc == -1 && dr_coord_left(&held) > 0))
+			return true;
+	}
+	/* Not let go of: whoever believes to hold it may still write. */
+	if (held.token != 0)
+		memset(&held, 0, sizeof(held));
+	rc = dr_coord_take(coord, "run", who, 2, NULL, 0, &held, &holder, &err);
+	free(holder);
+	dr_err_clear(&err);
+	return rc == 1;
+}
+
+static void
+toil(const char *who, int64_t seconds)
+{
+	int64_t until = dr_monotonic() + seconds * 1000000;
+	char event[128];
+
+	(void)dr_etcd_patience(etcd, 700);
+	for (int i = 1; dr_monotonic() < until; i++) {
+		const struct dr_coord_op op = { .value = event,
+			.history = true };
+		int rc;
+
+		/* Every now and then it just believes. */
+		if ((i % 5 != 0 || held.token == 0) && !hold_run(who)) {
+			nap(20);
+			continue;
+		}
+		(void)snprintf(event, sizeof(event), "%s:%" PRId64 ":%d", who,
+		    held.token, i);
+		rc = dr_coord_write(coord, &held, &op, 1, NULL, &err);
+		dr_err_clear(&err);
+		printf("%s %s\n",
+		    rc == 1   ? "done"
+		    : rc == 0 ? "not"
+		              : "error",
+		    event);
+		if (rc == 0)
+			memset(&held, 0, sizeof(held));
+		nap(i % 50 == 0 ? 500 : 2);
+		/* Others shall have their turn. */
+		if (i % 100 == 0 && held.token != 0) {
+			(void)dr_coord_release(coord, &held, &err);
+			dr_err_clear(&err);
+			nap(50);
+		}
+	}
+	say("ok");
+}
+
+static void
+rest(int64_t ms)
+{
+	nap(ms);
 	say("ok");
 }
 
@@ -219,6 +293,8 @@ obey(char **word)
 		say("ok");
 	} else if (strcmp(verb, "sleep") == 0)
 		rest(atoi(*word));
+	else if (strcmp(verb, "toil") == 0)
+		toil(word[0], atoi(word[1]));
 	else if (strcmp(verb, "cost") == 0)
 		cost(atoi(*word));
 	else
@@ -249,8 +325,16 @@ main(int argc, char **argv)
 	if ((etcd = dr_etcd_open(&o, &err)) == NULL ||
 	    (coord = dr_coord_open(etcd, argv[optind + 1], &err)) == NULL)
 		goto out;
-	while (fgets(line, sizeof(line), stdin) != NULL) {
+	for (;;) {
 		size_t n = 0;
+
+		if (fgets(line, sizeof(line), stdin) == NULL) {
+			/* Told to stop: what comes of that is asked next. */
+			if (errno != EINTR || feof(stdin))
+				break;
+			clearerr(stdin);
+			continue;
+		}
 
 		memset(word, 0, sizeof(word));
 		for (char *p = strtok_r(line, " \n", &save);
