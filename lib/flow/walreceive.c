@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/msg.h"
+#include "base/notify.h"
 #include "base/num.h"
 #include "flow/setconf.h"
 #include "flow/walreceive_int.h"
@@ -76,7 +77,7 @@ each_second(void *arg, struct dr_err *err)
 
 	(void)err;
 	if (r->watchdog_at != 0)
-		dr_recv_notify("WATCHDOG=1");
+		dr_notify("WATCHDOG=1");
 	return 0;
 }
 
@@ -156,7 +157,7 @@ keep_on(struct dr_recv *r, struct dr_err *err)
 			wait = BACKOFF_MIN_MS;
 		if (wait >= 800 || streamed)
 			dr_warn("%s; trying again", why.msg);
-		dr_recv_notify("STATUS=%s", why.msg);
+		dr_notify("STATUS=%s", why.msg);
 		dr_recv_metrics(r);
 		(void)dr_random(&jitter, sizeof(jitter), &odd);
 		memset(&why, 0, sizeof(why));
@@ -183,7 +184,7 @@ wind_up(struct dr_recv *r, struct dr_err *err)
 
 	r->stopping = true;
 	dr_stop_heard();
-	dr_recv_notify("STOPPING=1\nSTATUS=shipping what is left");
+	dr_notify("STOPPING=1\nSTATUS=shipping what is left");
 	while (r->child.pid != 0 && r->ready && dr_monotonic() < until &&
 	       (!asked || r->child.busy)) {
 		r->flush_now = true;
@@ -313,7 +314,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 		return -1;
 	}
 	r->slot.safe = -1;
-	if (dr_recv_watchdog() != 0)
+	if (dr_notify_watchdog() != 0)
 		r->watchdog_at = 1;
 	rc = keep_on(r, err);
 	if (rc == 0)

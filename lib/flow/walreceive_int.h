@@ -117,11 +117,6 @@ int dr_recv_state_get(const char *path, const char *url, struct dr_recv_pos *,
 int dr_recv_state_put(const char *path, const char *const *urls,
     const struct dr_recv_pos *, size_t n, struct dr_err *);
 
-/* A datagram to systemd, where it asked for one. */
-void dr_recv_notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Half of the watchdog's time, ms; 0: none. */
-uint64_t dr_recv_watchdog(void);
-
 /* --- the receiver ------------------------------------------------------ */
 
 /* A segment on its way. */

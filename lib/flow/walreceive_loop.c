@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/msg.h"
+#include "base/notify.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
 
@@ -432,8 +433,8 @@ do_timers(struct dr_recv *r, struct dr_err *err)
 		dr_recv_metrics(r);
 	}
 	if (r->watchdog_at != 0 && now >= r->watchdog_at) {
-		r->watchdog_at = now + (int64_t)dr_recv_watchdog() * 1000;
-		dr_recv_notify("WATCHDOG=1");
+		r->watchdog_at = now + (int64_t)dr_notify_watchdog() * 1000;
+		dr_notify("WATCHDOG=1");
 	}
 	return 0;
 }

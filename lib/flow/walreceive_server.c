@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/msg.h"
+#include "base/notify.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
 #include "pg/basebackup.h"
@@ -300,8 +301,8 @@ start(struct dr_recv *r, struct dr_err *err)
 	r->going = false;
 	dr_say(1, "receiving timeline %u from %s", r->at.tli,
 	    dr_format_lsn(r->at.lsn, lsn));
-	dr_recv_notify("READY=1\nSTATUS=receiving timeline %u from %s",
-	    r->at.tli, lsn);
+	dr_notify("READY=1\nSTATUS=receiving timeline %u from %s", r->at.tli,
+	    lsn);
 	return 0;
 }
 

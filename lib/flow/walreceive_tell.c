@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/msg.h"
+#include "base/notify.h"
 #include "base/num.h"
 #include "flow/walreceive_int.h"
 
@@ -223,7 +224,7 @@ dr_recv_trouble(struct dr_recv *r, const struct dr_err *why)
 		    lag, limit);
 	if (why != NULL && why->hint[0] != '\0')
 		dr_say(0, "hint: %s", why->hint);
-	dr_recv_notify("STATUS=%s", why != NULL ? why->msg : "an upload hangs");
+	dr_notify("STATUS=%s", why != NULL ? why->msg : "an upload hangs");
 	dr_recv_metrics(r);
 }
 
@@ -237,6 +238,6 @@ dr_recv_well(struct dr_recv *r)
 	dr_say(0, "WAL is being stored again, after %s",
 	    dr_format_msec((uint64_t)(dr_monotonic() - r->trouble_since) / 1000,
 	        took));
-	dr_recv_notify("STATUS=receiving timeline %u", r->at.tli);
+	dr_notify("STATUS=receiving timeline %u", r->at.tli);
 	r->trouble_since = r->trouble_told = 0;
 }
