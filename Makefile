@@ -124,7 +124,10 @@ $(B)/libdr.a: $(lib_obj)
 
 link = $(CC) $(CFLAGS) $(ldours) $(LDFLAGS) -pthread -o $@ $^ $(libs) $(LDLIBS)
 
-$(B)/bin/%: $(B)/cmd/%.o $(B)/libdr.a
+# cmd/TOOL.c and, where verbs have files of their own, cmd/TOOL/*.c.
+.SECONDEXPANSION:
+$(B)/bin/%: $(B)/cmd/%.o $$(patsubst %.c,$(B)/%.o,$$(wildcard cmd/$$*/*.c)) \
+    $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
 

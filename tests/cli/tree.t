@@ -10,7 +10,8 @@ ok "every header compiles by itself" make -s -C "$top" check-headers
 is "nothing else lies at the top" "$(tr '\n' ' ' <"$T/top")" \
     ".ci .clang-format .gitignore LICENSE Makefile README.md cmd lib man scripts tests "
 
-for f in "$top"/cmd/*.c; do
+for f in "$top"/cmd/*.c "$top"/cmd/*/*.c; do
+	[ -e "$f" ] || continue
 	n=$(wc -l <"$f")
 	[ "$n" -lt 300 ] || echo "$f: $n lines"
 done >"$T/long"
