@@ -125,9 +125,9 @@ $(B)/libdr.a: $(lib_obj)
 link = $(CC) $(CFLAGS) $(ldours) $(LDFLAGS) -pthread -o $@ $^ $(libs) $(LDLIBS)
 
 # cmd/TOOL.c and, where verbs have files of their own, cmd/TOOL/*.c.
+verbs = $(patsubst %.c,$(B)/%.o,$(wildcard cmd/$1/*.c))
 .SECONDEXPANSION:
-$(B)/bin/%: $(B)/cmd/%.o $$(patsubst %.c,$(B)/%.o,$$(wildcard cmd/$$*/*.c)) \
-    $(B)/libdr.a
+$(B)/bin/%: $(B)/cmd/%.o $$(call verbs,$$*) $(B)/libdr.a
 	@mkdir -p $(@D)
 	$(link)
 

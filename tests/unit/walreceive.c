@@ -1,7 +1,5 @@
 /* walreceive - what the receiver keeps, and names of slots. */
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,33 +77,6 @@ state(void)
 	free(path);
 }
 
-static void
-notify(void)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	char text[64];
-	ssize_t n;
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/n", dir);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1)
-		perror("bind");
-	(void)unsetenv("NOTIFY_SOCKET");
-	dr_recv_notify("READY=%d", 0);
-	(void)setenv("NOTIFY_SOCKET", sa.sun_path, 1);
-	dr_recv_notify("READY=%d", 1);
-	n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
-	OK(n == 7 && memcmp(text, "READY=1", 7) == 0, "systemd is told");
-	(void)close(fd);
-	(void)unlink(sa.sun_path);
-	(void)unsetenv("WATCHDOG_USEC");
-	OK(dr_recv_watchdog() == 0, "no watchdog");
-	(void)setenv("WATCHDOG_USEC", "3000000", 1);
-	OK(dr_recv_watchdog() == 1500, "half of the watchdog's time");
-	(void)setenv("WATCHDOG_PID", "1", 1);
-	OK(dr_recv_watchdog() == 0, "another's watchdog");
-}
-
 int
 main(void)
 {
@@ -114,7 +85,6 @@ main(void)
 	slot_names();
 	positions();
 	state();
-	notify();
 	(void)rmdir(dir);
 	return DONE();
 }
