@@ -132,6 +132,23 @@ elsewhere(pid_t pid, const struct stat *dir)
 	       (st.st_dev != dir->st_dev || st.st_ino != dir->st_ino);
 }
 
+/* Ended, and not waited for yet: "PID (NAME) Z ...". */
+static bool
+is_zombie(pid_t pid)
+{
+	char path[64], *text, *at;
+	struct dr_err none = { 0 };
+	bool zombie;
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	text = dr_file_get(path, PIDFILE_MAX, &len, &none);
+	at = text == NULL ? NULL : strrchr(text, ')');
+	zombie = at != NULL && at[1] == ' ' && at[2] == 'Z';
+	free(text);
+	return zombie;
+}
+
 static bool
 lives(pid_t pid, const struct stat *dir)
 {
@@ -140,7 +157,7 @@ lives(pid_t pid, const struct stat *dir)
 		if (errno != EPERM || geteuid() == dir->st_uid)
 			return false;
 	}
-	return !elsewhere(pid, dir);
+	return !elsewhere(pid, dir) && !is_zombie(pid);
 }
 
 /* Are processes attached to the segment ID, if that is still the one of KEY? */
