@@ -173,7 +173,7 @@ $(B)/.flags: FORCE
 # --- check -----------------------------------------------------------------
 # prove's closing lines (Files=, Result:) are what CI reads.
 .PHONY: run-check test variants units replays check-layers check-headers check-man
-units: $(units) $(B)/store/conform $(B)/ha/view $(B)/ha/coord \
+units: $(units) $(B)/store/conform $(B)/ha/view $(B)/ha/rejoin $(B)/ha/coord \
 	    $(B)/ha/node
 replays: $(replays)
 

@@ -43,6 +43,9 @@ struct dr_delta {
 		.wal_fd = -1 \
 	}
 
+/* One of the directories that a server alone writes to?  Not pg_wal. */
+bool dr_delta_servers(const char *name);
+
 /*
  * P->fd is DIR, not empty, and P->delta says of which cluster.  DR_EUSAGE,
  * and nothing changed: no data directory, one of another cluster, one with a

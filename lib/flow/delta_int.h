@@ -4,8 +4,6 @@
 
 #include "flow/delta.h"
 
-/* One of the directories that a server alone writes to? */
-bool dr_delta_servers(const char *name);
 /* Move NAME of the data directory to what is kept, AS this. */
 int dr_delta_aside(const struct dr_place *, const char *name, const char *as,
     struct dr_err *);
