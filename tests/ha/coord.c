@@ -64,6 +64,17 @@ failed(void)
 	dr_err_clear(&err);
 }
 
+static int
+number(const char *s)
+{
+	int64_t n = 0;
+
+	if (s != NULL)
+		(void)dr_parse_int(s, INT32_MIN, INT32_MAX, &n, &err);
+	dr_err_clear(&err);
+	return (int)n;
+}
+
 static size_t
 ops(char **word, struct dr_coord_op *op)
 {
@@ -76,7 +87,7 @@ ops(char **word, struct dr_coord_op *op)
 			break;
 		memset(&op[n], 0, sizeof(op[n]));
 		*value++ = '\0';
-		op[n].was = was == NULL ? -1 : strtoll(was + 1, NULL, 10);
+		op[n].was = was == NULL ? -1 : number(was + 1);
 		if (was != NULL)
 			*was = '\0';
 		op[n].name = *word + (**word == '+');
@@ -94,7 +105,7 @@ take(char **word)
 	size_t n = ops(word + 3, op);
 	char *holder;
 
-	switch (dr_coord_take(coord, word[0], word[1], atoi(word[2]), op, n,
+	switch (dr_coord_take(coord, word[0], word[1], number(word[2]), op, n,
 	    &held, &holder, &err)) {
 	case 1:
 		say("taken %" PRId64, held.token);
@@ -284,19 +295,19 @@ obey(char **word)
 	} else if (strcmp(verb, "look") == 0)
 		show(dr_coord_look(coord, &l, &err), &l);
 	else if (strcmp(verb, "history") == 0)
-		show(dr_coord_history(coord, (size_t)atoi(*word), &l, &err),
+		show(dr_coord_history(coord, (size_t)number(*word), &l, &err),
 		    &l);
 	else if (strcmp(verb, "left") == 0)
 		say("%" PRId64, (held.until - dr_boottime()) / 1000);
 	else if (strcmp(verb, "patience") == 0) {
-		(void)dr_etcd_patience(etcd, (uint64_t)atoi(*word));
+		(void)dr_etcd_patience(etcd, (uint64_t)number(*word));
 		say("ok");
 	} else if (strcmp(verb, "sleep") == 0)
-		rest(atoi(*word));
+		rest(number(*word));
 	else if (strcmp(verb, "toil") == 0)
-		toil(word[0], atoi(word[1]));
+		toil(word[0], number(word[1]));
 	else if (strcmp(verb, "cost") == 0)
-		cost(atoi(*word));
+		cost(number(*word));
 	else
 		say("what is %s?", verb);
 	(void)fflush(stdout);
