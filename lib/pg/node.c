@@ -174,10 +174,16 @@ dr_node_literal(struct dr_buf *b, const char *value, struct dr_err *err)
 	return dr_buf_add(b, "'", 1, err);
 }
 
+const char *
+dr_node_hush_sql(bool hush)
+{
+	return hush ? hush_sql : loud_sql;
+}
+
 int
 dr_node_hush(struct dr_node *n, bool hush, int64_t until, struct dr_err *err)
 {
-	return dr_node_do(n, hush ? hush_sql : loud_sql,
+	return dr_node_do(n, dr_node_hush_sql(hush),
 	    "say what is logged of this session", until, err);
 }
 

@@ -95,7 +95,10 @@ int dr_nodes_facts(struct dr_node *const *, size_t n, int64_t until,
 /*
  * Save primary_conninfo in DR_NODE_SAVED, unless it is "" or saved already,
  * set it to "", reload, and wait until there is no walreceiver: seen twice.
- * A node that is not in recovery is an error of that node.
+ * One that stays, since replay is behind or paused, is ended by kill(1).  A
+ * node that is not in recovery is an error of that node.  The server itself
+ * logs the new values of settings that it reloads; all else that would show
+ * what is saved is kept out of its log.
  */
 int
 dr_nodes_cut(struct dr_node *const *, size_t n, int64_t until, struct dr_err *);
@@ -116,10 +119,10 @@ struct dr_node_end {
 
 /*
  * Where each one's WAL ends, asked after it was cut off, once it replayed
- * what it has: what lies in pg_wal and what its restore_command gets (or
- * UNTIL came, or replay is paused: then replayed may be below received; it
- * may be, too, where a part of a record is the last that it got).  A node
- * that still has a walreceiver is an error of that node.
+ * what it has: what lies in pg_wal and what its restore_command gets.  Where
+ * UNTIL came, replay is paused or delayed, or the last that it got is a part
+ * of a record, replayed is below received.  A node that still has a
+ * walreceiver is an error of that node.
  */
 int dr_nodes_ends(struct dr_node *const *, size_t n, struct dr_node_end *,
     int64_t until, struct dr_err *);

@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/known.h"
 #include "base/num.h"
 #include "pg/libpq.h"
 #include "pg/node_int.h"
 #include "pg/row.h"
 
 #define LAST_US 20000 /* too late for another look */
+#define END_US  50000 /* so long the startup process may take */
 
 static const char place_sql[] =
     "SELECT pg_is_in_recovery(), current_setting('primary_conninfo'),"
@@ -23,8 +25,7 @@ static const char place_sql[] =
 
 static const char gone_sql[] =
     "SELECT pg_is_in_recovery(), current_setting('primary_conninfo') = '',"
-    " NOT EXISTS (SELECT FROM pg_stat_activity"
-    "  WHERE backend_type = 'walreceiver')";
+    " (SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver')";
 
 static const char back_sql[] =
     "SELECT current_setting('primary_conninfo') <> ''";
@@ -33,15 +34,16 @@ static const char reload_sql[] = "SELECT pg_reload_conf()";
 
 /*
  * The startup process waits so when it has read all that lies in pg_wal and
- * asked restore_command for more.
+ * asked restore_command for more; or when it is told to apply it late.
  */
 static const char ends_sql[] =
     "SELECT x.standby, pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(),"
     " CASE WHEN x.standby THEN pg_is_wal_replay_paused() END,"
     " EXISTS (SELECT FROM pg_stat_activity"
     "  WHERE backend_type = 'walreceiver'),"
-    " (SELECT wait_event = 'RecoveryRetrieveRetryInterval'"
-    "  FROM pg_stat_activity WHERE backend_type = 'startup'),"
+    " (SELECT wait_event IN ('RecoveryRetrieveRetryInterval',"
+    "  'RecoveryApplyDelay') FROM pg_stat_activity"
+    "  WHERE backend_type = 'startup'),"
     " pg_size_bytes(current_setting('wal_segment_size'))"
     " FROM (SELECT pg_is_in_recovery() AS standby) x";
 
@@ -225,90 +227,164 @@ out:
 
 /* --- cutting off --------------------------------------------------------------- */
 
+/* Statements of those marked are not logged from now on, or are again. */
+static int
+hush(struct dr_node *const *v, const bool *mark, bool yes, struct each *e,
+    int64_t until, struct dr_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		e->sql[i] = mark[i] && v[i]->err.cause == DR_OK
+		                ? dr_node_hush_sql(yes)
+		                : NULL;
+	return each_do(e, v, "say what is logged of this session", until, err);
+}
+
 /* The value itself is written: what is in effect may be another by then. */
 static int
 save(struct dr_node *const *v, size_t n, const struct dr_node_place *p,
     struct each *e, int64_t until, struct dr_err *err)
 {
-	struct dr_err no;
+	bool *mark = calloc(n + 1, sizeof(*mark));
 	struct dr_buf *b;
 	size_t i;
+	int rc = -1;
 
+	if (mark == NULL)
+		return dr_err_sys(err, "cannot allocate a list of servers");
+	for (i = 0; i < n; i++)
+		mark[i] = v[i]->err.cause == DR_OK &&
+		          p[i].conninfo[0] != '\0' &&
+		          strcmp(p[i].conninfo, p[i].saved) != 0;
+	if (hush(v, mark, true, e, until, err) == -1)
+		goto out;
 	for (i = 0; i < n; i++) {
-		e->sql[i] = NULL;
-		if (v[i]->err.cause != DR_OK || p[i].conninfo[0] == '\0' ||
-		    strcmp(p[i].conninfo, p[i].saved) == 0)
+		if (e->sql[i] == NULL)
 			continue;
-		no = (struct dr_err){ 0 };
-		if (dr_node_hush(v[i], true, until, &no) == -1) {
-			if (no.cause != DR_ESTOP)
-				continue;
-			*err = no;
-			return -1;
-		}
 		b = &e->own[i];
 		b->len = 0;
 		if (dr_buf_str(b, "COPY (SELECT", err) == -1 ||
 		    dr_node_literal(b, p[i].conninfo, err) == -1 ||
-		    dr_buf_str(b, ") TO", err) == -1)
-			return -1;
-		if (dr_node_file(b, p[i].data_directory, DR_NODE_SAVED, err) ==
-		    -1)
-			return -1;
+		    dr_buf_str(b, ") TO", err) == -1 ||
+		    dr_node_file(b, p[i].data_directory, DR_NODE_SAVED, err) ==
+		        -1)
+			goto out;
 		e->sql[i] = b->data;
 	}
-	return each_do(e, v, "save primary_conninfo", until, err);
+	if (each_do(e, v, "save primary_conninfo", until, err) == -1)
+		goto out;
+	rc = hush(v, mark, false, e, until, err);
+
+out:
+	free(mark);
+	return rc;
 }
 
 struct gone {
-	unsigned *times;
+	struct {
+		unsigned times;
+		int64_t pid; /* DR_UNKNOWN: nobody */
+		bool ended;
+	} * v;
+	int64_t end_at;
 };
 
 static bool
 is_gone(struct dr_node *n, size_t i, void *arg)
 {
+	struct dr_row r = { .res = n->ask.result[0] };
 	struct gone *g = arg;
+	bool empty;
 
-	if (*dr_node_value(n, 0) != 't') {
+	if (!dr_row_bool(&r)) {
 		(void)dr_err_set(&n->err, DR_EFAIL, "it is not a standby");
 		return true;
 	}
+	empty = dr_row_bool(&r);
+	g->v[i].pid = dr_row_int(&r);
 	/*
 	 * The startup process may have heard of the reload later than this
 	 * session, and have started one just before.
 	 */
-	if (*dr_node_value(n, 1) == 't' && *dr_node_value(n, 2) == 't')
-		g->times[i]++;
+	if (empty && !dr_known(g->v[i].pid))
+		g->v[i].times++;
 	else
-		g->times[i] = 0;
-	return g->times[i] == 2;
+		g->v[i].times = 0;
+	return g->v[i].times == 2;
+}
+
+/*
+ * The startup process ends the walreceiver when it has replayed what there
+ * is; while it has much to do, or replay is paused or delayed, nobody does.
+ * No function sends a signal to it.  Where that does not succeed, there is
+ * still the time until UNTIL.
+ */
+static int
+end_walreceivers(struct dr_node *const *v, struct each *e, struct gone *g,
+    int64_t until, struct dr_err *err)
+{
+	struct each end = { 0 };
+	size_t i;
+	int rc = -1;
+
+	if (each_new(&end, e->n, err) == -1)
+		goto out;
+	for (i = 0; i < e->n; i++) {
+		if (e->sql[i] == NULL || g->v[i].ended ||
+		    !dr_known(g->v[i].pid))
+			continue;
+		g->v[i].ended = true;
+		if (dr_buf_fmt(&end.own[i], err,
+		        "COPY (SELECT WHERE false) TO PROGRAM 'kill %lld'",
+		        (long long)g->v[i].pid) == -1)
+			goto out;
+		end.sql[i] = end.own[i].data;
+	}
+	if (each_do(&end, v, "end the walreceiver", until, err) == -1)
+		goto out;
+	for (i = 0; i < e->n; i++)
+		if (e->sql[i] != NULL && v[i]->ask.at != DR_ASK_ENDED)
+			dr_err_clear(&v[i]->err);
+	rc = 0;
+
+out:
+	each_free(&end);
+	return rc;
 }
 
 static int
 wait_gone(struct dr_node *const *v, size_t n, struct each *e, int64_t until,
     struct dr_err *err)
 {
-	struct gone g = { calloc(n + 1, sizeof(*g.times)) };
+	struct gone g = { calloc(n + 1, sizeof(*g.v)),
+		dr_monotonic() + END_US };
 	size_t i;
 	int rc = -1;
 
-	if (g.times == NULL)
+	if (g.v == NULL)
 		return dr_err_sys(err, "cannot allocate a list of servers");
+	if (g.end_at > until)
+		g.end_at = until;
 	each_all(e, v, gone_sql);
-	if (each_until(e, v, "look at the walreceiver", is_gone, &g, until,
+	if (each_until(e, v, "look at the walreceiver", is_gone, &g, g.end_at,
 	        err) == -1)
+		goto out;
+	if (!each_none(e) && (end_walreceivers(v, e, &g, until, err) == -1 ||
+	                         each_until(e, v, "look at the walreceiver",
+	                             is_gone, &g, until, err) == -1))
 		goto out;
 	for (i = 0; i < n; i++)
 		if (e->sql[i] != NULL)
 			(void)dr_err_set(&v[i]->err, DR_ERETRY,
-			    *dr_node_value(v[i], 1) != 't'
-			        ? "it did not take an empty primary_conninfo in "
-			          "time"
-			        : "its walreceiver did not end in time");
+			    dr_known(g.v[i].pid)
+			        ? "its walreceiver did not end in time"
+			        : "it did not take an empty primary_conninfo in "
+			          "time");
 	rc = 0;
 
 out:
-	free(g.times);
+	free(g.v);
 	return rc;
 }
 
@@ -367,7 +443,8 @@ put_back(struct dr_node *n, const struct dr_node_place *p, int64_t until,
 
 	if ((reset || dr_node_hush(n, true, until, &no) == 0) &&
 	    dr_node_alter(n, "primary_conninfo", reset ? NULL : p->saved, until,
-	        &no) == 0)
+	        &no) == 0 &&
+	    (reset || dr_node_hush(n, false, until, &no) == 0))
 		return 0;
 	if (no.cause != DR_ESTOP)
 		return 0; /* it is the node's */

@@ -45,13 +45,21 @@ static const char row_sql[] =
     " FROM (SELECT pg_is_in_recovery() AS standby) x"
     " LEFT JOIN pg_stat_wal_receiver w ON true;";
 
-/* Last, as it fails where the role may not; the others have come by then. */
+/*
+ * Last, as it fails where the role may not; the others have come by then.
+ * What was received on a timeline that is newer than all that was replayed
+ * shows by its files.
+ */
 static const char files_sql[] =
-    "SELECT pg_read_file('" DR_NODE_SAVED "', 0, %d, true),"
-    " encode(pg_read_binary_file('pg_wal/' || upper(lpad(to_hex(" DR_VIEW_TLI
-    "), 8, '0')) || '.history', 0, " HISTORY_BYTES ", true), 'escape')"
-    " FROM (SELECT pg_is_in_recovery() AS standby) x"
-    " LEFT JOIN pg_stat_wal_receiver w ON true";
+    "SELECT pg_read_file('" DR_NODE_SAVED "', 0, %d, true), y.tli,"
+    " encode(pg_read_binary_file('pg_wal/' || upper(lpad(to_hex(y.tli), 8,"
+    " '0')) || '.history', 0, " HISTORY_BYTES ", true), 'escape')"
+    " FROM (SELECT greatest(" DR_VIEW_TLI ", (SELECT"
+    "  max(('x' || left(f.name, 8))::bit(32)::bigint) FROM pg_ls_waldir() f"
+    "  WHERE f.name ~ '^[0-9A-F]{24}$' AND EXISTS (SELECT"
+    "   FROM pg_ls_waldir() h WHERE h.name = left(f.name, 8) || '.history')))"
+    "  AS tli FROM (SELECT pg_is_in_recovery() AS standby) x"
+    " LEFT JOIN pg_stat_wal_receiver w ON true) y";
 
 /* --- life ------------------------------------------------------------------- */
 
@@ -254,6 +262,8 @@ read_files(struct dr_node *n, const PGresult *res, struct dr_err *err)
 			return -1;
 		dr_node_unescape(f->saved);
 	}
+	f->tli = dr_row_tli(&r);
+	f->has_history = f->tli == 1;
 	dr_history_free(&f->history);
 	if ((text = dr_row_next(&r)) == NULL || f->tli == 0)
 		return 0;

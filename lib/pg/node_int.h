@@ -63,6 +63,7 @@ int dr_node_alter(struct dr_node *, const char *name, const char *value,
  * From now on statements on this connection are not logged (they may hold a
  * password), as far as the role may say so; or as the server is set to.
  */
+const char *dr_node_hush_sql(bool);
 int dr_node_hush(struct dr_node *, bool, int64_t until, struct dr_err *);
 
 /*

@@ -131,7 +131,6 @@ static bool
 follow(struct wal *w, uint64_t lsn)
 {
 	unsigned char record[LAST_MAX];
-	uint64_t start;
 	uint32_t len, rest;
 
 	while (lsn < w->end) {
@@ -144,15 +143,13 @@ follow(struct wal *w, uint64_t lsn)
 		/* Its length is never divided. */
 		if (lsn + 4 > w->end)
 			return false;
-		start = lsn;
 		len = get32(w, at(w, lsn));
 		if (len < RECORD_HEADER ||
 		    !take(w, &lsn, len, len <= LAST_MAX ? record : NULL))
 			return false;
 		lsn = align(lsn);
 		if (lsn == align(w->end))
-			return len <= LAST_MAX && start < w->end &&
-			       is_shutdown(w, record, len);
+			return len <= LAST_MAX && is_shutdown(w, record, len);
 	}
 	return false;
 }

@@ -9,6 +9,9 @@
  *	node MS demote LIKE HOST PORT SLOT CONNINFO
  *	node MS promote|undemote|shutdown|checkpoint|write CONNINFO
  *	node MS names TEXT			synchronous_standby_names
+ *	node MS tail FILE START SEGSIZE		a segment of WAL; LSNs of ends of
+ *				records on standard input: "1" where the last
+ *				one before it is a shutdown checkpoint, "0"
  *	node MS conninfo OLD HOST PORT		what it would follow with
  *
  * Prints lines "N.FIELD VALUE", N the number of the server from 0; what went
@@ -175,6 +178,35 @@ conninfo(char **arg, struct dr_err *err)
 	return rc;
 }
 
+/* Two pages of each, as a standby is asked for. */
+static int
+tail(const char *file, const char *from, const char *size, struct dr_err *err)
+{
+	static unsigned char wal[1 << 24];
+	char line[64];
+	uint64_t start, end, page;
+	uint32_t segsize = (uint32_t)strtoul(size, NULL, 10);
+	FILE *f = fopen(file, "r");
+
+	if (f == NULL)
+		return dr_err_sys(err, "cannot open \"%s\"", file);
+	if (fread(wal, 1, sizeof(wal), f) != segsize)
+		(void)dr_err_set(err, DR_EUSAGE, "not of that size");
+	else
+		(void)dr_parse_lsn(from, &start, err);
+	(void)fclose(f);
+	while (err->cause == DR_OK && fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (dr_parse_lsn(line, &end, err) == -1)
+			break;
+		page = (end - 1) / 8192 * 8192;
+		page = page > start ? page - 8192 : start;
+		printf("%d\n", dr_wal_ends_in_shutdown(wal + (page - start),
+		                   (size_t)(end - page), end, segsize, 8192));
+	}
+	return err->cause == DR_OK ? 0 : -1;
+}
+
 static int
 ends(struct nodes *v, struct dr_err *err)
 {
@@ -289,6 +321,10 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[2], "conninfo") == 0 && argc == 6) {
 		(void)conninfo(argv + 3, &err);
+		goto out;
+	}
+	if (strcmp(argv[2], "tail") == 0 && argc == 6) {
+		(void)tail(argv[3], argv[4], argv[5], &err);
 		goto out;
 	}
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
