@@ -171,7 +171,7 @@ bound(struct dr_judging *j, const struct dr_plan_node *c)
 		p->loss_bytes = p->loss_us = 0;
 		return;
 	}
-	if (c == NULL || !dr_known(c->behind) || j->unfollowed)
+	if (c == NULL || !dr_known(c->behind) || j->unfollowed || j->resumes)
 		return;
 	p->held = j->quorum && c->behind == 0;
 	if (p->held) {
