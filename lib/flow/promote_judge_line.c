@@ -84,6 +84,18 @@ comes_from(const struct dr_history *h, uint32_t tli, uint32_t from)
 	return tli == from || (h != NULL && dr_history_end(h, from) != 0);
 }
 
+/* Did the caller decide for the recorded line, against a newer one? */
+static bool
+decided(const struct dr_judging *j, uint32_t known)
+{
+	int at = j->o->candidate != NULL
+	             ? dr_promote_find(j->l, j->o->candidate)
+	             : -1;
+
+	return at != -1 && j->p->node[at].tli != 0 &&
+	       j->p->node[at].tli <= known;
+}
+
 static bool
 counts(const struct dr_judging *j, const struct dr_plan_node *n, uint32_t known)
 {
@@ -95,8 +107,9 @@ counts(const struct dr_judging *j, const struct dr_plan_node *n, uint32_t known)
 	/* A failover asks what would be left without it. */
 	if (!v->in_recovery)
 		return j->verb != DR_VERB_FAILOVER && n->at == j->p->primary;
-	return n->tli <= known || known == 0 ||
-	       comes_from(history(j, n), n->tli, known);
+	if (n->tli <= known || known == 0)
+		return true;
+	return comes_from(history(j, n), n->tli, known) && !decided(j, known);
 }
 
 static bool
@@ -132,6 +145,59 @@ receivers(struct dr_judging *j)
 	}
 }
 
+/* Whoever went another way had the line's WAL up to where it left. */
+static void
+forked(struct dr_judging *j)
+{
+	const struct dr_plan_node *n;
+	const struct dr_history *h;
+	uint64_t end;
+	size_t i;
+
+	for (i = 0; i < j->p->n; i++) {
+		n = &j->p->node[i];
+		if (n->tli <= j->tli || !dr_judge_standby(j, n->at) ||
+		    (h = history(j, n)) == NULL)
+			continue;
+		end = dr_history_end(h, j->tli);
+		if (end != UINT64_MAX && end > j->lsn)
+			j->lsn = end;
+	}
+}
+
+/*
+ * Somebody promoted by other means, with or without reason, while the record
+ * stands: what lies on either line is lost by a choice for the other.
+ */
+static void
+unrecorded(struct dr_judging *j, uint32_t known)
+{
+	const struct dr_plan_node *n;
+	size_t i;
+
+	if (known == 0 || j->resumes)
+		return;
+	for (i = 0; i < j->p->n; i++) {
+		n = &j->p->node[i];
+		if (n->tli <= known || !dr_judge_standby(j, n->at) ||
+		    !comes_from(history(j, n), n->tli, known))
+			continue;
+		if (j->verb == DR_VERB_FAILOVER && !j->o->allow_data_loss)
+			dr_judge_refuse(j, "unrecorded",
+			    "--candidate NAME --allow-data-loss: what is on "
+			    "the other timeline is lost",
+			    "%s is on timeline %u, and the last that is "
+			    "recorded is %u: somebody promoted by other means",
+			    dr_judge_view(j, n)->name, n->tli, known);
+		else
+			dr_judge_warn(j, "unrecorded", "",
+			    "%s is on timeline %u, and the last that is "
+			    "recorded is %u: somebody promoted by other means",
+			    dr_judge_view(j, n)->name, n->tli, known);
+		return;
+	}
+}
+
 void
 dr_judge_line(struct dr_judging *j)
 {
@@ -155,12 +221,9 @@ dr_judge_line(struct dr_judging *j)
 	}
 	j->unfollowed = j->l->has_epoch && j->tli != 0 &&
 	                j->l->epoch.tli > j->tli && !j->resumes;
-	if (known != 0 && j->tli > known)
-		dr_judge_warn(j, "unrecorded", "",
-		    "timeline %u is newer than what is recorded, %u: somebody "
-		    "promoted by other means",
-		    j->tli, known);
+	unrecorded(j, known);
 	receivers(j);
+	forked(j);
 	for (i = 0; i < j->p->n; i++) {
 		n = &j->p->node[i];
 		n->ancestor_ok = on_line(j, n);

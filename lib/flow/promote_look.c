@@ -283,10 +283,27 @@ advances(struct dr_promote_look *l, int64_t until, struct dr_err *err)
 
 /* --- all of it -------------------------------------------------------------------- */
 
-static int
-servers(const struct dr_promote_opts *o, struct dr_promote_look *l,
-    struct dr_err *err)
+struct asking {
+	const struct dr_promote_opts *o;
+	struct dr_promote_look *l;
+	struct dr_err away;
+	int rc;
+};
+
+/* While servers start their processes for us. */
+static void
+ask_etcd(void *arg)
 {
+	struct asking *a = arg;
+
+	a->rc = dr_promote_look_coord(a->o, a->l, &a->away);
+}
+
+static int
+servers(struct asking *a, struct dr_err *err)
+{
+	const struct dr_promote_opts *o = a->o;
+	struct dr_promote_look *l = a->l;
 	int64_t until = dr_monotonic() + (int64_t)o->timeout_ms * 1000;
 	struct dr_node *v[DR_PG_HOSTS_MAX];
 	struct dr_ask *ask = NULL;
@@ -306,8 +323,8 @@ servers(const struct dr_promote_opts *o, struct dr_promote_look *l,
 		dr_err_sys(err, "cannot allocate %zu servers", n);
 		goto out;
 	}
-	if (dr_pg_views_keep(host, n, until, (int64_t)o->grace_ms * 1000, &view,
-	        ask, err) == -1)
+	if (dr_pg_views_keep(host, n, until, (int64_t)o->grace_ms * 1000,
+	        ask_etcd, a, &view, ask, err) == -1)
 		goto out;
 	l->view = view;
 	until = dr_monotonic() + (int64_t)o->timeout_ms * 1000;
@@ -328,25 +345,23 @@ int
 dr_promote_look(const struct dr_promote_opts *o, struct dr_promote_look *l,
     struct dr_err *err)
 {
-	struct dr_err away = { 0 };
+	struct asking a = { .o = o, .l = l };
 	int64_t until;
-	int rc;
 
 	memset(l, 0, sizeof(*l));
-	if (servers(o, l, err) == -1)
+	if (servers(&a, err) == -1)
 		return -1;
-	rc = dr_promote_look_coord(o, l, &away);
-	if (rc == -1 && l->away.cause != DR_ERETRY) {
-		*err = away;
+	if (a.rc == -1 && l->away.cause != DR_ERETRY) {
+		*err = a.away;
 		return -1;
 	}
 	until = dr_monotonic() + (int64_t)o->timeout_ms * 1000;
 	if (names(o, l, err) == -1 || members(l, err) == -1 ||
 	    advances(l, until, err) == -1)
 		return -1;
-	if (rc == -1)
-		*err = away;
-	return rc;
+	if (a.rc == -1)
+		*err = a.away;
+	return a.rc;
 }
 
 void

@@ -219,8 +219,8 @@ out:
 
 int
 dr_pg_views_keep(struct dr_pg_host *host, size_t n, int64_t until,
-    int64_t grace_us, struct dr_pg_view **out, struct dr_ask *ask,
-    struct dr_err *err)
+    int64_t grace_us, void (*meanwhile)(void *), void *arg,
+    struct dr_pg_view **out, struct dr_ask *ask, struct dr_err *err)
 {
 	struct dr_pg_view *v;
 	struct going *g;
@@ -246,6 +246,14 @@ dr_pg_views_keep(struct dr_pg_host *host, size_t n, int64_t until,
 		goto out;
 	for (i = 0; i < n; i++)
 		dr_ask_open(&ask[i], &host[i], until);
+	if (meanwhile != NULL) {
+		now = dr_monotonic();
+		meanwhile(arg);
+		now = dr_monotonic() - now;
+		until += now;
+		for (i = 0; i < n; i++)
+			ask[i].until += now;
+	}
 	rc = ask_all(g, v, n, until, grace_us, err);
 
 out:
@@ -279,8 +287,8 @@ dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
 		dr_err_sys(err, "cannot allocate %zu views", hosts);
 	else
 		rc = dr_pg_views_keep(host, hosts,
-		    dr_monotonic() + (int64_t)timeout_ms * 1000, 0, out, ask,
-		    err);
+		    dr_monotonic() + (int64_t)timeout_ms * 1000, 0, NULL, NULL,
+		    out, ask, err);
 	for (i = 0; ask != NULL && i < hosts; i++)
 		dr_ask_close(&ask[i]);
 	free(ask);

@@ -102,15 +102,16 @@ int dr_pg_views(const char *const *conninfo, size_t n, int timeout_ms,
 void dr_pg_views_free(struct dr_pg_view *, size_t);
 
 /*
- * The same of N hosts (pg/hosts.h), until UNTIL (dr_monotonic), and ASK, zeroed,
- * one for each, holds the connections afterwards: idle, or ended.  GRACE_US,
- * unless 0: one from which nothing came for that long, since anybody last
- * answered, is waited for no longer.
+ * The same of N hosts (pg/hosts.h), until UNTIL (dr_monotonic), and ASK,
+ * zeroed, one for each, holds the connections afterwards: idle, or ended.
+ * GRACE_US, unless 0: one from which nothing came for that long, since anybody
+ * last answered, is waited for no longer.  MEANWHILE, unless NULL, is called
+ * once, when all are being connected to; what it takes is not taken from them.
  */
 struct dr_ask;
 struct dr_pg_host;
 int dr_pg_views_keep(struct dr_pg_host *host, size_t n, int64_t until,
-    int64_t grace_us, struct dr_pg_view **v, struct dr_ask *ask,
-    struct dr_err *);
+    int64_t grace_us, void (*meanwhile)(void *), void *arg,
+    struct dr_pg_view **v, struct dr_ask *ask, struct dr_err *);
 
 #endif /* !DR_PG_VIEW_H */

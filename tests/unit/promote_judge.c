@@ -339,6 +339,28 @@ f_fork_by_hand(void)
 	on_two(C, 50 * MB);
 }
 static void
+f_fork_decided(void)
+{
+	on_two(B, 50 * MB);
+	o.candidate = "c";
+	o.allow_data_loss = true;
+	cut = true;
+}
+static void
+f_fork_lacking(void)
+{
+	f_fork_decided();
+	fork_[0].end = HERE + 7 * MB;
+}
+static void
+f_fork_followed(void)
+{
+	on_two(B, 50 * MB);
+	o.candidate = "b";
+	o.allow_data_loss = true;
+	cut = true;
+}
+static void
 f_unfollowed(void)
 {
 	l.epoch.tli = 2;
@@ -880,7 +902,14 @@ static const struct situation {
 	    true, 0 },
 	{ "a timeline out of nowhere", F, f_fork_foreign, "", "b", "c:diverged",
 	    true, 0 },
-	{ "promoted by hand before", F, f_fork_by_hand, "", "b", "", true, 0 },
+	{ "promoted by hand before", F, f_fork_by_hand, "unrecorded", "b", "",
+	    true, 0 },
+	{ "decided for the recorded line", F, f_fork_decided, "", "c",
+	    "b:diverged", true, 0 },
+	{ "decided for it, and it lacks some", F, f_fork_lacking, "", "c",
+	    "b:diverged", false, 7 * (int64_t)MB },
+	{ "decided for the other line", F, f_fork_followed, "", "b",
+	    "c:diverged", true, 0 },
 	{ "nobody followed the epoch", F, f_unfollowed, "unfollowed", "b", "",
 	    false, Q },
 	{ "another cluster", F, f_other_system, "", "b", "d:other_system", true,
