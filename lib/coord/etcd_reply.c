@@ -31,11 +31,20 @@ damaged(struct dr_err *err, const char *what)
 	    what);
 }
 
+/* NULL also where it is null. */
+static json_t *
+field(const json_t *of, const char *name)
+{
+	json_t *v = json_object_get(of, name);
+
+	return json_is_null(v) ? NULL : v;
+}
+
 /* A number, which is a string, or 0 where it is left out. */
 static int
 num(const json_t *of, const char *name, int64_t *out, struct dr_err *err)
 {
-	const json_t *v = json_object_get(of, name);
+	const json_t *v = field(of, name);
 	const char *s = json_string_value(v);
 	struct dr_err odd = { 0 };
 
@@ -54,7 +63,7 @@ num(const json_t *of, const char *name, int64_t *out, struct dr_err *err)
 static char *
 text(const json_t *of, const char *name, struct dr_err *err)
 {
-	const json_t *v = json_object_get(of, name);
+	const json_t *v = field(of, name);
 	const char *s = v == NULL ? "" : json_string_value(v);
 	char *out = NULL;
 	size_t size;
@@ -131,12 +140,11 @@ get_kvs(const json_t *kvs, struct dr_etcd_reply *r, struct dr_err *err)
 static int
 get_txn(const json_t *j, struct dr_etcd_reply *r, struct dr_err *err)
 {
-	const json_t *all = json_object_get(j, "responses"), *one, *range;
-	const json_t *yes = json_object_get(j, "succeeded");
+	const json_t *all = field(j, "responses"), *one, *range;
+	const json_t *yes = field(j, "succeeded");
 	size_t i;
 
-	if (num(json_object_get(j, "header"), "revision", &r->revision, err) ==
-	    -1)
+	if (num(field(j, "header"), "revision", &r->revision, err) == -1)
 		return -1;
 	if (r->revision < 1)
 		return damaged(err, "revision");
@@ -146,10 +154,10 @@ get_txn(const json_t *j, struct dr_etcd_reply *r, struct dr_err *err)
 	if (all != NULL && !json_is_array(all))
 		return damaged(err, "responses");
 	json_array_foreach(all, i, one) {
-		range = json_object_get(one, "response_range");
+		range = field(one, "response_range");
 		if (range != NULL && !json_is_object(range))
 			return damaged(err, "response_range");
-		if (get_kvs(json_object_get(range, "kvs"), r, err) == -1)
+		if (get_kvs(field(range, "kvs"), r, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -205,7 +213,7 @@ dr_etcd_keepalive_reply(const char *json, size_t len, int *ttl,
     struct dr_err *err)
 {
 	json_t *j = parse(json, len);
-	const json_t *result = json_object_get(j, "result");
+	const json_t *result = field(j, "result");
 	int rc = -1;
 
 	if (j == NULL || !json_is_object(result))
@@ -219,7 +227,7 @@ dr_etcd_keepalive_reply(const char *json, size_t len, int *ttl,
 char *
 dr_etcd_token_reply(const char *json, size_t len, struct dr_err *err)
 {
-	json_t *j = parse(json, len), *v = json_object_get(j, "token");
+	json_t *j = parse(json, len), *v = field(j, "token");
 	const char *s = json_string_value(v);
 	char *out = NULL;
 
@@ -254,20 +262,20 @@ set_text(struct dr_etcd_fault *f, const char *s)
 static void
 find_error(const json_t *j, struct dr_etcd_fault *f)
 {
-	const json_t *e = json_object_get(j, "error"), *code, *msg;
+	const json_t *e = field(j, "error"), *code, *msg;
 
 	if (json_is_object(e)) {
-		code = json_object_get(e, "grpc_code");
-		msg = json_object_get(e, "message");
+		code = field(e, "grpc_code");
+		msg = field(e, "message");
 		j = e;
 	} else {
-		code = json_object_get(j, "code");
-		msg = json_object_get(j, "message");
+		code = field(j, "code");
+		msg = field(j, "message");
 		if (msg == NULL)
 			msg = e;
 	}
 	if (code == NULL)
-		code = json_object_get(j, "code");
+		code = field(j, "code");
 	if (json_is_integer(code) && json_integer_value(code) > 0 &&
 	    json_integer_value(code) < 1000)
 		f->code = (int)json_integer_value(code);
@@ -331,7 +339,7 @@ dr_etcd_fault(int status, const char *json, size_t len, struct dr_etcd_fault *f)
 
 	memset(f, 0, sizeof(*f));
 	f->code = DR_GRPC_NONE;
-	if (status != 200 || json_object_get(j, "error") != NULL) {
+	if (status != 200 || field(j, "error") != NULL) {
 		(void)snprintf(f->text, sizeof(f->text), "status %d", status);
 		find_error(j, f);
 		f->verdict = judge(status, f);

@@ -174,6 +174,10 @@ answers(void)
 	               "\"mod_revision\":2}")) == 0 &&
 	        r.n == 1 && r.kv[0].value[0] == '\0' && r.kv[0].lease == 0,
 	    "an empty value, no lease, and numbers that are numbers");
+	OK(read_(HEAD ",\"responses\":[{\"response_range\":{\"kvs\":null}},"
+	              "{\"response_range\":null}],\"succeeded\":null}") == 0 &&
+	        r.n == 0 && read_(HEAD ",\"responses\":null}") == 0,
+	    "or null");
 	OK(read_(HEAD ",\"succeeded\":false,\"responses\":[],"
 	              "\"what\":[1,{}]}\n") == 0 &&
 	        !r.succeeded,

@@ -370,6 +370,46 @@ no_server(void)
 	unsetenv("no_proxy");
 }
 
+/* One attempt, and no more time than there is. */
+static void
+singly(void)
+{
+	char first[160] = "";
+
+	dr_http_hurry(patient, 400);
+	fresh("POST", "/sa/say");
+	r.single = true;
+	OK(ask(patient) == 0 && r.reply.len < sizeof(first), "tried once");
+	(void)snprintf(first, sizeof(first), "%s",
+	    r.reply.data == NULL ? "" : r.reply.data);
+	fresh("POST", "/sa/say");
+	r.single = true;
+	/* The last two numbers: of the connection, and on it. */
+	OK(ask(patient) == 0 && strrchr(first, ' ') != NULL &&
+	        strncmp(first, r.reply.data,
+	            (size_t)(strrchr(first, ' ') - first)) == 0,
+	    "and once more, on the same connection");
+	fresh("POST", "/sb/503,ok");
+	r.single = true;
+	OK(ask(patient) == 0 && r.status == 503 && r.attempts == 1 && r.lost,
+	    "whatever is answered");
+	fresh("POST", "/sc/silent");
+	r.single = true;
+	OK(ask(patient) == -1 && err.cause == DR_ERETRY && r.attempts == 1 &&
+	        r.lost && took >= 400 && took < 700,
+	    "nothing is");
+	fresh("GET", "/sd/drip:100000000:1");
+	r.single = true;
+	OK(ask(patient) == -1 && err.cause == DR_ERETRY && took < 700,
+	    "however much moves");
+	fresh("GET", "/");
+	snprintf(a.url, sizeof(a.url), "http://127.0.0.1:1/");
+	r.single = true;
+	OK(ask(patient) == -1 && r.attempts == 1 && took < 300 && !r.lost,
+	    "nobody listens, and is not waited for");
+	dr_http_hurry(patient, 0);
+}
+
 static void
 encoding(void)
 {
@@ -429,6 +469,7 @@ main(void)
 	delays();
 	callbacks();
 	no_server();
+	singly();
 	encoding();
 	dr_http_wipe(&r);
 	dr_http_free(quick);
