@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/opt.h"
 #include "crypt/secret.h"
+#include "flow/coordline.h"
 #include "flow/options.h"
 #include "flow/sealing.h"
 #include "flow/stores.h"
@@ -24,6 +25,7 @@ static struct {
 	int require, cipher;
 	bool ledger;
 	struct dr_stores_line line;
+	struct dr_coord_line coord;
 } push = { .line = DR_STORES_LINE_INIT };
 
 static const struct dr_opt push_opts[] = {
@@ -44,13 +46,16 @@ static const struct dr_opt push_opts[] = {
 	    "write the ledger that is due, and store no file", NULL },
 	DR_OPTS_STORE(&push.line),
 	DR_OPTS_LOCK(&push.line),
+	DR_OPTS_COORD(&push.coord),
+	{ "name", 0, DR_OPT_STR, &push.o.name, 0, 0, "NAME",
+	    "with --lock: how this server is called (cluster_name)", NULL },
 	{ 0 },
 };
 
 static const struct dr_cmd push_cmd = { "dr-wal push",
 	"[-n SET] [-s STORE]... [--require N] [-R FILE]... [-k FILE]\n"
-	"           [--batch] [--queue-max SIZE] [--lock-days N | ...] PATH | "
-	"--ledger",
+	"           [--batch] [--queue-max SIZE] [--lock-days N | ...]\n"
+	"           [--lock etcd://HOST:PORT,...] PATH | --ledger",
 	"Store a file of WAL, as archive_command.",
 	"archive_command = 'dr-wal push -n main -s /backup "
 	"-R /etc/dr/recipients %p'\n",
@@ -87,6 +92,7 @@ run_push(int argc, char **argv, struct dr_err *err)
 	s->recipients = to;
 	s->cipher = push.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
 	s->ledger_ms = 60000;
+	push.o.lock = &push.coord;
 	rc = push.ledger ? dr_walpush_ledger(&push.o, err)
 	                 : dr_walpush(&push.o, argv[0], err);
 
@@ -105,6 +111,7 @@ static struct {
 	struct dr_strs recipients, recipient_files;
 	int require, cipher;
 	struct dr_stores_line line;
+	struct dr_coord_line coord;
 } receive = { .o = { .interval = 1000, .shutdown_timeout = 10000 },
 	.line = DR_STORES_LINE_INIT };
 
@@ -128,6 +135,7 @@ static const struct dr_opt receive_opts[] = {
 	DR_OPT_SIGN_KEY(&receive.o.sign_key),
 	DR_OPTS_STORE(&receive.line),
 	DR_OPTS_LOCK(&receive.line),
+	DR_OPTS_COORD(&receive.coord),
 	{ 0 },
 };
 
@@ -135,7 +143,7 @@ static const struct dr_cmd receive_cmd = { "dr-wal receive",
 	"[-n SET] [-d CONNINFO] --slot NAME [--create-slot] [--interval D]\n"
 	"           [--shutdown-timeout D] [--require N] [-R FILE]... "
 	"[-k FILE] [--lock-days N | ...]\n"
-	"           STORE...",
+	"           [--lock etcd://HOST:PORT,...] STORE...",
 	"Receive WAL from a server as it is written, and store it.",
 	"dr-wal receive -n main -d service=main --slot drtools --create-slot "
 	"-R /etc/dr/recipients /backup\n",
@@ -168,6 +176,7 @@ run_receive(int argc, char **argv, struct dr_err *err)
 	o->state = dr_common.state;
 	o->recipients = to;
 	o->cipher = receive.cipher == 1 ? DR_CIPHER_AES : DR_CIPHER_AGE;
+	o->lock = &receive.coord;
 	rc = dr_wal_receive(o, err);
 
 out:
@@ -253,24 +262,15 @@ out:
 	return rc;
 }
 
-/* A server would take a 2 for "there is no such file". */
-static int
-get_ended(int cause)
-{
-	(void)cause;
-	return (int)get.status;
-}
-
-/* --- all verbs ------------------------------------------------------------- */
-
 static const struct verb {
 	const struct dr_cmd *cmd;
 	int (*run)(int argc, char **argv, struct dr_err *);
-	int (*ended)(int cause); /* its own exit status; or NULL */
+	/* Its own exit status: a server would take a 2 for "no such file". */
+	const enum dr_walget_status *status;
 } verbs[] = {
 	{ &push_cmd, run_push, NULL },
 	{ &receive_cmd, run_receive, NULL },
-	{ &get_cmd, run_get, get_ended },
+	{ &get_cmd, run_get, &get.status },
 };
 
 #define VERBS ((int)(sizeof(verbs) / sizeof(*verbs)))
@@ -295,5 +295,5 @@ main(int argc, char **argv)
 	/* It may have been meant to be get. */
 	if (v == -1)
 		return n == DR_EUSAGE ? DR_WALGET_FAILED : n;
-	return verbs[v].ended != NULL ? verbs[v].ended(n) : n;
+	return verbs[v].status != NULL ? (int)*verbs[v].status : n;
 }

@@ -19,9 +19,9 @@
 #define PIECE       (1U << 20)
 #define LABEL       "START WAL LOCATION: "
 
-/* PATH without its last N parts, and with NAME; on the heap. */
-static char *
-beside(const char *path, unsigned n, const char *name, struct dr_err *err)
+char *
+dr_walfile_beside(const char *path, unsigned n, const char *name,
+    struct dr_err *err)
 {
 	size_t len = strlen(path);
 
@@ -61,7 +61,7 @@ dr_walfile_system(const char *path, uint64_t *system_id, struct dr_err *err)
 	size_t len;
 	int rc = 0;
 
-	control = beside(path, 2, "global/pg_control", err);
+	control = dr_walfile_beside(path, 2, "global/pg_control", err);
 	if (control == NULL)
 		return -1;
 	text = dr_file_get(control, CONTROL_MAX, &len, &ignored);
@@ -127,7 +127,7 @@ history(const struct dr_walfile *w, const char *path, struct dr_history *h,
 	int rc = 0;
 
 	snprintf(name, sizeof(name), "%08X.history", w->id.file.tli);
-	if ((file = beside(path, 1, name, err)) == NULL)
+	if ((file = dr_walfile_beside(path, 1, name, err)) == NULL)
 		return -1;
 	text = dr_file_get(file, HISTORY_MAX, &len, &ignored);
 	if (text != NULL)

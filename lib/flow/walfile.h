@@ -24,6 +24,10 @@ struct dr_walfile {
 /* The last part of PATH; DR_EUSAGE where that names no WAL file. */
 int dr_walfile_name(const char *path, struct dr_wal_id *, struct dr_err *);
 
+/* PATH without its last N parts, and with NAME; on the heap. */
+char *dr_walfile_beside(const char *path, unsigned n, const char *name,
+    struct dr_err *);
+
 /*
  * The system identifier of the cluster whose pg_wal PATH lies in, by
  * PATH/../../global/pg_control: 1; 0: there is none, or it cannot be read;

@@ -150,6 +150,8 @@ dr_push_file(struct dr_push *p, const char *path, struct dr_walfile *w,
 {
 	struct dr_ship_opts so = p->o->ship;
 
+	if (dr_push_allowed(p, path, w, err) == -1)
+		return -1;
 	if (p->ship == NULL) {
 		so.system_id = w->id.system_id;
 		so.workers = dr_push_workers();
@@ -202,8 +204,11 @@ run(struct dr_push *p, const char *path, struct dr_err *err)
 		p->r->result.done = required(&p->o->ship);
 		return 0;
 	}
-	if (dr_walfile_open(&w, path, p->o->ship.set, dr_push_workers(), err) ==
-	    -1)
+	if (dr_push_ask(p, err) == -1)
+		return -1;
+	rc = dr_walfile_open(&w, path, p->o->ship.set, dr_push_workers(), err);
+	dr_push_hear(p);
+	if (rc == -1)
 		return -1;
 	p->r->bytes = w.len;
 	rc = dr_push_file(p, path, &w, &p->r->result, err);
@@ -239,7 +244,7 @@ dr_walpush(const struct dr_walpush_opts *o, const char *path,
 		measure_queue(&p, path);
 	r.usec = dr_monotonic() - p.began;
 	/* An archiver would take it for a success by half. */
-	if (rc == -1 && err->cause == DR_EPARTIAL)
+	if (rc == -1 && err->cause == DR_EPARTIAL && !r.refused)
 		err->cause = DR_EFAIL;
 	dr_walpush_tell(o, &r, err);
 	if (rc == 0)

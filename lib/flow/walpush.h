@@ -10,18 +10,22 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "flow/coordline.h"
 #include "flow/walship.h"
 
 struct dr_walpush_opts {
-	struct dr_ship_opts ship; /* system_id is found out */
-	bool batch;               /* store the next that wait, too */
-	uint64_t queue_max;       /* more waiting is told; 0: never */
+	struct dr_ship_opts ship;         /* system_id is found out */
+	bool batch;                       /* store the next that wait, too */
+	uint64_t queue_max;               /* more waiting is told; 0: never */
+	const struct dr_coord_line *lock; /* who leads; or NULL */
+	const char *name; /* this server's; NULL: as its files say */
 };
 
 /*
  * Store the file PATH, and tell metrics and audit.  0: it is durable in the
  * required stores (what others failed by was a warning).  -1 otherwise;
- * never DR_EPARTIAL.
+ * DR_EPARTIAL: another server has taken over, and the file is of what this one
+ * wrote since.
  */
 int
 dr_walpush(const struct dr_walpush_opts *, const char *path, struct dr_err *);
@@ -37,6 +41,7 @@ struct dr_walpush_report {
 	const char *name; /* the file's */
 	uint64_t bytes;   /* its length, as PostgreSQL has it */
 	bool again;       /* it was stored before */
+	bool refused;     /* another server has taken over */
 	size_t ahead;     /* files stored before their turn */
 	uint64_t waiting; /* bytes that wait in archive_status */
 	size_t waiting_n; /* files */

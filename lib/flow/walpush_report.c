@@ -48,6 +48,12 @@ measure_run(const struct dr_walpush_opts *o, const struct dr_walpush_report *r,
 	                        "1 when more waits than --queue-max.", l.data,
 	                        r->over, err) == -1))
 		goto out;
+	if (o->lock != NULL && o->lock->lock != NULL &&
+	    dr_metric(&m, P "refused", "gauge",
+	        "1 when the last file is of WAL that another server has taken "
+	        "over from.",
+	        l.data, r->refused, err) == -1)
+		goto out;
 	(void)snprintf(file, sizeof(file), "dr-wal-push-run_%s", o->ship.set);
 	rc = dr_metrics_write(&m, file, err);
 

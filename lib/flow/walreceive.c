@@ -18,6 +18,7 @@
 #define IN_MEMORY      (16U << 20) /* larger segments lie in a spool file */
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
+#define BARRED_MAX_MS  500 /* an address may become the leader's */
 #define END_MS         2000
 
 /* A file that has no name any more. */
@@ -75,10 +76,9 @@ each_second(void *arg, struct dr_err *err)
 {
 	struct dr_recv *r = arg;
 
-	(void)err;
 	if (r->watchdog_at != 0)
 		dr_notify("WATCHDOG=1");
-	return 0;
+	return dr_recv_heed_connecting(r, err);
 }
 
 static bool
@@ -117,7 +117,7 @@ pause_for(struct dr_recv *r, uint64_t ms, struct dr_err *err)
 {
 	int64_t until = dr_monotonic() + (int64_t)ms * 1000;
 
-	while (!stopped(r) && dr_monotonic() < until) {
+	while (!stopped(r) && dr_monotonic() < until && !r->watch.changed) {
 		r->flush_now = true;
 		if (dr_recv_turn(r, until, err) == -1)
 			return;
@@ -155,8 +155,14 @@ keep_on(struct dr_recv *r, struct dr_err *err)
 		r->reconnects++;
 		if (streamed)
 			wait = BACKOFF_MIN_MS;
-		if (wait >= 800 || streamed)
+		if (r->watch.barred) {
+			if (!r->watch.told)
+				dr_warn("%s", why.msg);
+			if (wait > BARRED_MAX_MS)
+				wait = BARRED_MAX_MS;
+		} else if (wait >= 800 || streamed)
 			dr_warn("%s; trying again", why.msg);
+		r->watch.told = r->watch.barred;
 		dr_notify("STATUS=%s", why.msg);
 		dr_recv_metrics(r);
 		(void)dr_random(&jitter, sizeof(jitter), &odd);
@@ -316,7 +322,8 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	r->slot.safe = -1;
 	if (dr_notify_watchdog() != 0)
 		r->watchdog_at = 1;
-	rc = keep_on(r, err);
+	if ((rc = dr_recv_watch_start(r, err)) == 0)
+		rc = keep_on(r, err);
 	if (rc == 0)
 		rc = wind_up(r, err);
 	if (rc == 0)
@@ -329,6 +336,7 @@ dr_wal_receive(const struct dr_wal_receive_opts *o, struct dr_err *err)
 	dr_recv_hosts_end(r);
 	dr_recv_disconnect(r);
 	dr_recv_end(&r->child, rc == 0 || r->fatal ? END_MS : 0);
+	dr_recv_watch_end(r);
 	if (r->ready) {
 		if (rc == -1)
 			end = *err;

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "crypt/seal.h"
+#include "flow/coordline.h"
 #include "store/store.h"
 
 struct dr_wal_receive_opts {
@@ -32,6 +33,7 @@ struct dr_wal_receive_opts {
 	const char *sign_key; /* NULL: STATE/sign.key, made at first use */
 	const struct dr_recipients *recipients;
 	enum dr_cipher cipher;
+	const struct dr_coord_line *lock; /* of whom it may receive; or NULL */
 };
 
 /*

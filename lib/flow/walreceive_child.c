@@ -474,7 +474,7 @@ dr_recv_child_main(int fd, const struct dr_recv_setup *setup)
 
 	/* No orphan may go on beside the next receiver. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < sizeof(setup->close_fds) / sizeof(int); i++)
 		if (setup->close_fds[i] != -1)
 			close(setup->close_fds[i]);
 	if (set_up(&k, &err) == -1)

@@ -136,6 +136,8 @@ dr_recv_hosts(struct dr_recv *r, struct dr_err *err)
 		if (r->sql != NULL)
 			close(PQsocket(r->sql));
 		close(r->child.fd);
+		if (r->watch.pid != 0)
+			close(r->watch.fd);
 		keep(&h);
 	}
 

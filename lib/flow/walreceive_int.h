@@ -12,9 +12,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "flow/walepoch.h"
 #include "flow/walreceive.h"
 #include "flow/walship.h"
 #include "pg/conn.h"
+#include "pg/hosts.h"
 #include "pg/wal.h"
 #include "pg/walstream.h"
 
@@ -90,7 +92,7 @@ struct dr_recv_setup {
 	unsigned char *buf[DR_RECV_BUFS]; /* shared */
 	uint64_t slot_lsn; /* where the slot begins; 0: nowhere */
 	const struct dr_history *history; /* of the server's timeline */
-	int close_fds[2];                 /* the parent's connections, or -1 */
+	int close_fds[3];                 /* the parent's connections, or -1 */
 };
 
 int dr_recv_fork(struct dr_recv_child *, const struct dr_recv_setup *,
@@ -116,6 +118,42 @@ int dr_recv_state_get(const char *path, const char *url, struct dr_recv_pos *,
     struct dr_err *);
 int dr_recv_state_put(const char *path, const char *const *urls,
     const struct dr_recv_pos *, size_t n, struct dr_err *);
+
+/* --- who may be received from (walreceive_epoch.c, walreceive_watch.c) -- */
+
+/*
+ * A process that asks etcd, so that nobody else has to wait for it: it says
+ * what it finds there, and keeps our record of node/NAME.
+ */
+struct dr_recv_word { /* what it says: at first, and when it is another */
+	bool away;    /* etcd does not answer; what was known stays */
+	bool mute;    /* the record cannot be written, or is another's */
+	struct dr_walepoch epoch;
+	struct dr_err err; /* of both */
+};
+
+struct dr_recv_watch {
+	pid_t pid; /* 0: none; nothing of this counts then */
+	int fd;
+	bool heard;                /* it has said something */
+	bool away;                 /* or mute */
+	bool changed;              /* EPOCH is, since a server was looked for */
+	bool barred;               /* the last server was */
+	bool told;                 /* and that was told */
+	struct dr_walepoch epoch;  /* as far as known */
+	char server[DR_NODE_NAME]; /* whom we are connected to; "" */
+	bool standby;              /* which is in recovery */
+	char role[12];             /* what is to be told of us ... */
+	struct dr_rec_node self;   /* ... and was */
+	int64_t self_at;           /* when */
+	char *path;                /* where EPOCH is kept */
+	struct dr_pg_host *host;   /* all of the connection string */
+	size_t hosts;
+	char (*name)[DR_NODE_NAME]; /* of each, when it was last asked */
+};
+
+/* The process itself; never returns. */
+_Noreturn void dr_recv_watch_main(int fd, struct dr_etcd *, struct dr_coord *);
 
 /* --- the receiver ------------------------------------------------------ */
 
@@ -165,6 +203,7 @@ struct dr_recv {
 	void *map; /* segments, then what is shared */
 	struct dr_recv_shared *shared;
 	pid_t keeper; /* of slots on other hosts; 0: none */
+	struct dr_recv_watch watch;
 	size_t maplen;
 	struct dr_walstream_msg held; /* a message that found no room */
 	bool ready;                   /* the child is */
@@ -233,6 +272,24 @@ void dr_recv_ask(struct dr_recv *);
  */
 int dr_recv_hosts(struct dr_recv *, struct dr_err *);
 void dr_recv_hosts_end(struct dr_recv *);
+
+/* walreceive_epoch.c */
+/* Where --lock is given: begin, before there is any connection. */
+int dr_recv_watch_start(struct dr_recv *, struct dr_err *);
+/*
+ * Take what it says.  -1, DR_ERETRY: the server must be received from no
+ * more.
+ */
+int dr_recv_heed(struct dr_recv *, struct dr_err *);
+/* The same while a connection is made: it is not waited for in vain. */
+int dr_recv_heed_connecting(struct dr_recv *, struct dr_err *);
+/* Connect, not to one that is barred; instead of dr_pg_connect. */
+PGconn *dr_recv_pick(struct dr_recv *, const char *app, struct dr_err *);
+/* Who the server is; -1, DR_ERETRY: it is barred. */
+int dr_recv_meet(struct dr_recv *, struct dr_err *);
+/* Tell how it stands: "connected", "cut", "stopped"; NULL: as before. */
+void dr_recv_state(struct dr_recv *, const char *role);
+void dr_recv_watch_end(struct dr_recv *);
 
 /* walreceive_tell.c */
 void dr_recv_metrics(struct dr_recv *);

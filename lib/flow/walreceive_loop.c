@@ -424,6 +424,7 @@ do_timers(struct dr_recv *r, struct dr_err *err)
 
 	if (tell_server(r, now, err) == -1 || mind_shutdown(r, now, err) == -1)
 		return -1;
+	dr_recv_state(r, NULL);
 	if (r->child.busy && now - r->ordered > LONG_US)
 		dr_recv_trouble(r, NULL);
 	if (now >= r->query_at)
@@ -474,8 +475,8 @@ ms_until(int64_t t)
 static int
 await(struct dr_recv *r, int64_t until, struct dr_err *err)
 {
-	struct pollfd p[4] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 },
-		{ .fd = -1 } };
+	struct pollfd p[5] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 },
+		{ .fd = -1 }, { .fd = -1 } };
 	int64_t t = next_time(r, until);
 	/* What is not wanted stays with the server, not in libpq. */
 	bool read = r->held.len == 0 && !is_stopping(r);
@@ -505,10 +506,14 @@ await(struct dr_recv *r, int64_t until, struct dr_err *err)
 		p[3].fd = dr_stop_fd();
 		p[3].events = POLLIN;
 	}
+	if (r->watch.pid != 0) {
+		p[4].fd = r->watch.fd;
+		p[4].events = POLLIN;
+	}
 	ms = ms_until(t);
 	if (hidden && ms > HIDDEN_US / 1000)
 		ms = HIDDEN_US / 1000;
-	if (poll(p, 4, ms) == -1 && errno != EINTR)
+	if (poll(p, 5, ms) == -1 && errno != EINTR)
 		return dr_err_sys(err, "cannot wait");
 	if (p[1].fd != -1 && p[1].revents != 0)
 		dr_recv_ask(r);
@@ -521,8 +526,9 @@ await(struct dr_recv *r, int64_t until, struct dr_err *err)
 int
 dr_recv_turn(struct dr_recv *r, int64_t until, struct dr_err *err)
 {
-	if (hear(r, err) == -1 || gather(r, err) == -1 ||
-	    give_work(r, err) == -1 || do_timers(r, err) == -1)
+	if (dr_recv_heed(r, err) == -1 || hear(r, err) == -1 ||
+	    gather(r, err) == -1 || give_work(r, err) == -1 ||
+	    do_timers(r, err) == -1)
 		return -1;
 	if (dr_monotonic() >= until)
 		return 0;

@@ -299,6 +299,7 @@ start(struct dr_recv *r, struct dr_err *err)
 	r->reported = 0;
 	r->status_at = 0;
 	r->going = false;
+	dr_recv_state(r, "connected");
 	dr_say(1, "receiving timeline %u from %s", r->at.tli,
 	    dr_format_lsn(r->at.lsn, lsn));
 	dr_notify("READY=1\nSTATUS=receiving timeline %u from %s", r->at.tli,
@@ -365,7 +366,8 @@ dr_recv_next_timeline(struct dr_recv *r, struct dr_err *err)
 	}
 	if (n != 1)
 		return n;
-	if (identify(r->wal, &r->sys, err) == -1 || learn_history(r, err) == -1)
+	if (identify(r->wal, &r->sys, err) == -1 ||
+	    learn_history(r, err) == -1 || dr_recv_meet(r, err) == -1)
 		return -1;
 	return begin(r, err) == -1 ? -1 : 1;
 }
@@ -400,11 +402,13 @@ set_up(struct dr_recv *r, struct dr_err *err)
 		.system_id = r->sys.id,
 		.segsize = r->segsize,
 		.history = &r->history,
-		.close_fds = { PQsocket(r->wal), -1 } };
+		.close_fds = { PQsocket(r->wal), -1, -1 } };
 	int i;
 
 	if (r->sql != NULL)
 		s.close_fds[1] = PQsocket(r->sql);
+	if (r->watch.pid != 0)
+		s.close_fds[2] = r->watch.fd;
 	if (dr_recv_map(r, err) == -1)
 		return -1;
 	for (i = 0; i < DR_RECV_BUFS; i++)
@@ -428,8 +432,7 @@ dr_recv_connect(struct dr_recv *r, struct dr_err *err)
 {
 	struct dr_err no = { 0 };
 
-	if ((r->wal = dr_pg_connect(r->o->conninfo, true, APP, NULL, err)) ==
-	        NULL ||
+	if ((r->wal = dr_recv_pick(r, APP, err)) == NULL ||
 	    learn(r, err) == -1 || learn_history(r, err) == -1)
 		return -1;
 	r->sql = dr_pg_connect(r->o->conninfo, false, APP, r->wal, &no);
@@ -444,7 +447,7 @@ dr_recv_connect(struct dr_recv *r, struct dr_err *err)
 		return -1;
 	if (r->child.pid == 0 && set_up(r, err) == -1)
 		return -1;
-	return begin(r, err);
+	return dr_recv_meet(r, err) == -1 ? -1 : begin(r, err);
 }
 
 void
@@ -458,4 +461,6 @@ dr_recv_disconnect(struct dr_recv *r)
 	r->sql = r->wal = NULL;
 	r->asked = r->going = r->answer = false;
 	r->slot.sync = false;
+	*r->watch.server = '\0';
+	dr_recv_state(r, "cut");
 }

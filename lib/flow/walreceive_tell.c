@@ -133,6 +133,7 @@ all(const struct dr_recv *r, struct dr_metrics *m, struct dr_err *err)
 		    "WAL that may be written before the slot is lost.",
 		    (double)r->slot.safe },
 	};
+	const struct dr_recv_watch *w = &r->watch;
 	struct dr_buf l = { .max = 1024 };
 	size_t i, n = sizeof(list) / sizeof(list[0]);
 	int rc = dr_metric_label(&l, "set", r->o->set, err);
@@ -145,6 +146,17 @@ all(const struct dr_recv *r, struct dr_metrics *m, struct dr_err *err)
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = one(m, list[i].name, list[i].type, list[i].help, &l,
 		    list[i].v, err);
+	if (rc == 0 && w->pid != 0 &&
+	    (one(m, "epoch", "gauge", "Epoch of the set, as far as known.", &l,
+	         (double)w->epoch.epoch.epoch, err) == -1 ||
+	        one(m, "barred", "gauge",
+	            "1 while the server that was found must not be received "
+	            "from.",
+	            &l, w->barred, err) == -1 ||
+	        one(m, "lock_away", "gauge",
+	            "1 while etcd cannot be asked or told.", &l, w->away,
+	            err) == -1))
+		rc = -1;
 	dr_buf_free(&l);
 	return rc;
 }
