@@ -171,11 +171,48 @@ dr_rejoin_park(struct dr_rejoin_run *run, struct dr_err *err)
 	return rc;
 }
 
+/* What came from the primary, and this node never had. */
+static int
+evict_one(struct dr_rejoin_run *run, const char *name, struct dr_err *err)
+{
+	char *parked = dr_fmt(err, "%s/%s/%s", run->keep, PARKED, name);
+	char *from = dr_fmt(err, "%s/%s", run->pgdata, name);
+	char *to = dr_fmt(err, "%s/%s/%s", run->keep, REPLACED, name);
+	struct stat st;
+	int rc = -1;
+
+	if (parked != NULL && from != NULL && to != NULL)
+		rc = lstat(parked, &st) == 0 || strcmp(name, DR_BEFORE) == 0
+		         ? 0
+		         : dr_rejoin_move(run, from, to, err);
+	free(parked);
+	free(from);
+	free(to);
+	return rc;
+}
+
+/* Has it a configuration of its own, so that it needs nobody else's? */
+static bool
+has_conf(const struct dr_rejoin_run *run, struct dr_err *err)
+{
+	char *path;
+	bool has;
+
+	if (run->o->config_file != NULL)
+		return true;
+	path = dr_fmt(err, "%s/%s/postgresql.conf", run->keep, PARKED);
+	has = path != NULL && access(path, F_OK) == 0;
+	free(path);
+	return has;
+}
+
 static int
 unpark_one(struct dr_rejoin_run *run, const char *name, struct dr_err *err)
 {
 	char *from = dr_fmt(err, "%s/%s/%s", run->keep, PARKED, name);
-	char *to = dr_fmt(err, "%s/%s", run->pgdata, name);
+	/* What an earlier restore kept need not be in the next backup. */
+	char *to = dr_fmt(err, "%s/%s",
+	    strcmp(name, DR_BEFORE) == 0 ? run->keep : run->pgdata, name);
 	char *old = dr_fmt(err, "%s/%s/%s", run->keep, REPLACED, name);
 	struct stat st;
 	int rc = -1;
@@ -206,6 +243,8 @@ dr_rejoin_unpark(struct dr_rejoin_run *run, struct dr_err *err)
 	path = dr_fmt(err, "%s/%s", run->state, NOTE);
 	if (parked != NULL && replaced != NULL && path != NULL &&
 	    dr_mkdirs(replaced, 0700, err) == 0 &&
+	    (!has_conf(run, err) ||
+	        each(run, run->pgdata, evict_one, err) == 0) &&
 	    each(run, parked, unpark_one, err) == 0) {
 		run->parked = false;
 		(void)rmdir(parked);
@@ -267,6 +306,43 @@ unescape(char *s)
 	*to = '\0';
 }
 
+/* As we came to the primary, but for a password. */
+static char *
+as_we(struct dr_rejoin_run *run, struct dr_err *err)
+{
+	static const char *const names[] = { "user", "dbname", "sslmode",
+		"sslrootcert", "sslcert", "sslkey", "passfile",
+		"channel_binding", "require_auth", "gssencmode" };
+	PQconninfoOption *all = PQconninfo(run->conn), *o;
+	struct dr_buf out = { .max = SAID_MAX };
+	int rc = all == NULL ? dr_err_sys(err, "cannot pass it on") : 0;
+
+	for (o = all; rc == 0 && o->keyword != NULL; o++) {
+		size_t i = 0, n = sizeof(names) / sizeof(names[0]);
+
+		while (i < n && strcmp(names[i], o->keyword) != 0)
+			i++;
+		/* Nothing that would go without saying. */
+		if (i == n || o->val == NULL || *o->val == '\0' ||
+		    strcmp(o->val, "prefer") == 0 ||
+		    (strcmp(o->keyword, "passfile") == 0 &&
+		        access(o->val, R_OK) == -1))
+			continue;
+		rc = dr_buf_fmt(&out, err, "%s%s='", out.len > 0 ? " " : "",
+		    o->keyword);
+		for (const char *c = o->val; rc == 0 && *c != '\0'; c++)
+			rc = dr_buf_fmt(&out, err, "%s%c",
+			    *c == '\\' || *c == '\'' ? "\\" : "", *c);
+		if (rc == 0)
+			rc = dr_buf_str(&out, "'", err);
+	}
+	PQconninfoFree(all);
+	if (rc == 0)
+		return out.data;
+	dr_buf_free(&out);
+	return NULL;
+}
+
 /* What it had, or was saved when it was cut off from its primary. */
 static char *
 former(struct dr_rejoin_run *run, struct dr_err *err)
@@ -288,12 +364,12 @@ former(struct dr_rejoin_run *run, struct dr_err *err)
 	text = dr_rejoin_setting(run, "primary_conninfo", &none);
 	if (text == NULL) {
 		dr_warn("cannot tell what it followed before: %s", none.msg);
-		return dr_fmt(err, "user=%s", PQuser(run->conn));
+		return as_we(run, err);
 	}
 	if (*text != '\0')
 		return text;
 	free(text);
-	return dr_fmt(err, "user=%s", PQuser(run->conn));
+	return as_we(run, err);
 }
 
 int

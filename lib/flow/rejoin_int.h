@@ -72,8 +72,8 @@ int dr_rejoin_configure(struct dr_rejoin_run *, struct dr_err *);
 
 /* rejoin_run.c: commands of the server's. */
 /* Where PROGRAM is; NULL where it is not to be found. */
-char *dr_rejoin_program(const struct dr_rejoin_run *, const char *name,
-    struct dr_err *);
+char *
+dr_rejoin_program(struct dr_rejoin_run *, const char *name, struct dr_err *);
 /*
  * Run it to its end with PGSERVICEFILE and PGPASSWORD set; both outputs go to
  * OUT.  -1: it failed, ERR has its last line.

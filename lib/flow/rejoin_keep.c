@@ -113,53 +113,104 @@ past(const struct dr_rejoin_run *run, const char *name)
 	       dr_history_end(&run->local, f.tli) > start;
 }
 
+struct names {
+	char (*v)[DR_WAL_NAME_MAX];
+	size_t n, cap;
+};
+
 static int
-segments(struct dr_rejoin_run *run, const char *to, bool move,
+by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* The segments that hold it, in order. */
+static int
+list(struct dr_rejoin_run *run, const char *from, struct names *l,
     struct dr_err *err)
 {
-	struct dr_rejoin *r = run->r;
-	char *from, *a = NULL, *b = NULL;
 	const struct dirent *e;
 	DIR *dir;
 	int rc = -1;
 
-	if ((from = dr_fmt(err, "%s/pg_wal", run->pgdata)) == NULL)
-		return -1;
-	if ((dir = opendir(from)) == NULL) {
-		dr_err_sys(err, "cannot read \"%s\"", from);
-		goto out;
-	}
+	if ((dir = opendir(from)) == NULL)
+		return dr_err_sys(err, "cannot read \"%s\"", from);
 	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
 		if (!past(run, e->d_name))
 			continue;
-		free(a);
-		free(b);
-		b = NULL;
-		if ((a = dr_fmt(err, "%s/%s", from, e->d_name)) == NULL ||
-		    (b = dr_fmt(err, "%s/%s", to, e->d_name)) == NULL ||
-		    dr_check_stop(err) == -1 ||
-		    copy(a, b, &r->kept_bytes, err) == -1)
-			goto out;
-		r->kept_segments++;
-		if (!move)
-			continue;
-		r->changed = true;
-		if (unlink(a) == -1) {
-			dr_err_sys(err, "cannot remove \"%s\"", a);
-			goto out;
+		if (l->n == l->cap) {
+			size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+			void *p = reallocarray(l->v, cap, sizeof(*l->v));
+
+			if (p == NULL) {
+				dr_err_sys(err, "cannot list WAL");
+				goto out;
+			}
+			l->v = p;
+			l->cap = cap;
 		}
+		(void)snprintf(l->v[l->n++], sizeof(*l->v), "%.24s", e->d_name);
 	}
 	if (errno != 0)
 		dr_err_sys(err, "cannot read \"%s\"", from);
-	else
-		rc = move ? dr_sync_dir(from, err) : 0;
+	else {
+		if (l->n > 0)
+			qsort(l->v, l->n, sizeof(*l->v), by_name);
+		rc = 0;
+	}
 
 out:
-	if (dir != NULL)
-		closedir(dir);
-	free(from);
+	closedir(dir);
+	return rc;
+}
+
+static int
+take(struct dr_rejoin_run *run, const char *from, const char *to,
+    const char *name, struct dr_err *err)
+{
+	char *a = dr_fmt(err, "%s/%s", from, name);
+	char *b = dr_fmt(err, "%s/%s", to, name);
+	int rc = -1;
+
+	if (a != NULL && b != NULL && dr_check_stop(err) == 0)
+		rc = copy(a, b, &run->r->kept_bytes, err);
+	run->r->kept_segments += rc == 0;
 	free(a);
 	free(b);
+	return rc;
+}
+
+static int
+segments(struct dr_rejoin_run *run, const char *to, bool move,
+    struct dr_err *err)
+{
+	struct names l = { NULL, 0, 0 };
+	char *from, *path;
+	int rc = -1;
+
+	if ((from = dr_fmt(err, "%s/pg_wal", run->pgdata)) == NULL)
+		return -1;
+	if (list(run, from, &l, err) == -1)
+		goto out;
+	for (size_t i = 0; i < l.n; i++)
+		if (take(run, from, to, l.v[i], err) == -1)
+			goto out;
+	/* The last one first: killed between, the rest is still to be seen. */
+	for (size_t i = l.n; move && i-- > 0;) {
+		if ((path = dr_fmt(err, "%s/%s", from, l.v[i])) == NULL)
+			goto out;
+		run->r->changed = true;
+		if (unlink(path) == -1)
+			dr_err_sys(err, "cannot remove \"%s\"", path);
+		free(path);
+		if (err->cause != DR_OK || dr_sync_dir(from, err) == -1)
+			goto out;
+	}
+	rc = 0;
+
+out:
+	free(l.v);
+	free(from);
 	return rc;
 }
 

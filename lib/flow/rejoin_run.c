@@ -18,36 +18,92 @@
 
 static const char service_name[] = "drtools_rejoin";
 
+/* DIR/NAME, if it can be run; NULL with or without ERR. */
+static char *
+in_dir(const char *dir, size_t len, const char *name, struct dr_err *err)
+{
+	char *file = dr_fmt(err, "%.*s/%s", (int)len, dir, name);
+
+	if (file != NULL && access(file, X_OK) == 0)
+		return file;
+	free(file);
+	return NULL;
+}
+
+/* Where the last server here was: the first word of postmaster.opts. */
+static char *
+beside_server(const struct dr_rejoin_run *run, const char *name,
+    struct dr_err *err)
+{
+	char *path = dr_fmt(err, "%s/postmaster.opts", run->pgdata), *text;
+	char *file = NULL, *slash;
+	struct dr_err none = { 0 };
+	size_t len;
+
+	if (path == NULL)
+		return NULL;
+	text = dr_file_get(path, 65536, &len, &none);
+	free(path);
+	if (text == NULL)
+		return NULL;
+	text[strcspn(text, " \n")] = '\0';
+	if (*text == '/' && (slash = strrchr(text, '/')) != NULL)
+		file = in_dir(text, (size_t)(slash - text), name, err);
+	free(text);
+	return file;
+}
+
+/* Is FILE of the major version that is wanted? */
+static bool
+right_version(struct dr_rejoin_run *run, char *file)
+{
+	struct dr_buf out = { .max = 4096 };
+	struct dr_err none = { 0 };
+	char flag[] = "--version";
+	char *argv[] = { file, flag, NULL };
+	const char *at;
+	bool right;
+
+	if (dr_rejoin_command(run, argv, &out, &none) == -1 ||
+	    (at = strstr(out.data, "(PostgreSQL) ")) == NULL)
+		right = false;
+	else
+		right = strtol(at + strlen("(PostgreSQL) "), NULL, 10) ==
+		        run->version;
+	dr_buf_free(&out);
+	return right;
+}
+
 char *
-dr_rejoin_program(const struct dr_rejoin_run *run, const char *name,
+dr_rejoin_program(struct dr_rejoin_run *run, const char *name,
     struct dr_err *err)
 {
 	const char *path = getenv("PATH"), *end;
-	char *file;
+	char debian[64], *file;
 
 	if (run->o->bindir != NULL) {
-		file = dr_fmt(err, "%s/%s", run->o->bindir, name);
-		if (file != NULL && access(file, X_OK) == 0)
-			return file;
-		if (file != NULL)
-			dr_err_sys(err, "cannot run \"%s\"", file);
-		free(file);
-		return NULL;
-	}
-	file =
-	    dr_fmt(err, "/usr/lib/postgresql/%ld/bin/%s", run->version, name);
-	if (file == NULL || access(file, X_OK) == 0)
+		file =
+		    in_dir(run->o->bindir, strlen(run->o->bindir), name, err);
+		if (file == NULL)
+			dr_err_set(err, DR_EFAIL,
+			    "there is no \"%s\" in \"%s\"", name,
+			    run->o->bindir);
 		return file;
-	free(file);
+	}
+	(void)snprintf(debian, sizeof(debian), "/usr/lib/postgresql/%ld/bin",
+	    run->version);
+	if ((file = beside_server(run, name, err)) != NULL ||
+	    (file = in_dir(debian, strlen(debian), name, err)) != NULL)
+		return file;
 	for (; path != NULL && *path != '\0';
 	     path = *end == ':' ? end + 1 : end) {
 		end = strchrnul(path, ':');
-		file = dr_fmt(err, "%.*s/%s", (int)(end - path), path, name);
-		if (file == NULL || access(file, X_OK) == 0)
+		file = in_dir(path, (size_t)(end - path), name, err);
+		if (file != NULL && right_version(run, file))
 			return file;
 		free(file);
 	}
-	dr_err_set(err, DR_EFAIL, "\"%s\" of PostgreSQL %ld is not found", name,
+	dr_err_set(err, DR_EFAIL, "there is no \"%s\" of PostgreSQL %ld", name,
 	    run->version);
 	dr_err_hint(err, "say where the server's programs are (--bindir)");
 	return NULL;

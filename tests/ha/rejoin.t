@@ -112,6 +112,7 @@ psql_ "UPDATE t SET s = 'lost' WHERE i < 500"
 xid=$(psql_ "INSERT INTO t VALUES (-104, 'last') RETURNING xmin")
 psql_ "SELECT pg_create_physical_replication_slot('old', true)" >"$T/out"
 add main -201
+as_pg touch "$T/main/theirs"
 as_pg mkdir "$T/a/log" "$T/a/conf.d" && echo mine | as_pg tee "$T/a/log/x" \
     "$T/a/note" >"$T/out"
 as_pg touch "$T/a/conf.d/z.conf"
@@ -144,6 +145,7 @@ is 'and its log, and what else was there' \
     "$(cat "$T/a/log/x" "$T/a/note"; ls "$T/a/conf.d")" 'mine
 mine
 z.conf'
+ok 'and nothing of the other node' test ! -e "$T/a/theirs"
 is 'its tablespace is where it was' "$(readlink "$T/a/pg_tblspc/$oid")" \
     "$T/ts.a"
 is 'the mode is right' "$(stat -c %a "$T/a")" 700
@@ -200,6 +202,8 @@ case "\$*" in
 *--dry-run*) exec pg_rewind "\$@" ;;
 esac
 rm -f '$T/a/global/pg_filenode.map'
+echo "\$* \$PGPASSWORD" >'$T/s/args'
+cp -p "\$PGSERVICEFILE" '$T/s/service'
 touch '$T/s/there'
 sleep 60 & echo \$! >'$T/s/sleep'
 wait
@@ -209,12 +213,17 @@ for p in postgres pg_basebackup; do
 	ln -s "$PGBIN/$p" "$T/bin/$p"
 done
 as_pg sh -c "echo \$\$ >'$T/s/pid'; exec '$rejoin' -b '$T/bin' '$T/a' \
-    '$(conn b)'" >"$T/out" 2>&1 &
+    '$(conn b) password=geheim'" >"$T/out" 2>&1 &
 p=$!
 until_ 'it rewinds' test -e "$T/s/there"
 kill -KILL "$(cat "$T/s/pid")"
 wait "$p"
 kill "$(cat "$T/s/sleep")"
+match 'the password comes by the environment' \
+    '=service=drtools_rejoin .* geheim$' "$T/s/args"
+is 'all else in a file of its own' \
+    "$(stat -c %a "$T/s/service") $(grep -c geheim "$T/s/service")" '600 0'
+match 'no time is set to it' '^options=.*statement_timeout=0$' "$T/s/service"
 is 'the directory has another mode' "$(stat -c %a "$T/a")" 701
 status 1 'no server starts on it' as_pg timeout 20 "$PGBIN/postgres" -D "$T/a"
 match 'since its mode is wrong' 'has invalid permissions' "$T/err"
