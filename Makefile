@@ -33,6 +33,7 @@ TOOLS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 # Installed beside the tools, and what is meant to be copied and changed.
 SCRIPTS  := $(notdir $(wildcard scripts/dr-*))
 EXAMPLES := cron systemd monitoring
+HOOKS    := $(notdir $(wildcard scripts/hooks/*))
 # --as-needed leaves each tool with those of them that it uses.
 PKGS  := libpq libarchive libsodium libzstd libcrypto jansson libcurl expat libssh2
 
@@ -250,6 +251,8 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	$(INSTALL) -m 755 $(tools) $(SCRIPTS:%=scripts/%) '$(DESTDIR)$(BINDIR)'
 	@for d in $(EXAMPLES); do e='$(DESTDIR)$(SHAREDIR)'/$$d; \
 	    $(INSTALL) -d "$$e" && $(INSTALL) -m 644 scripts/$$d/* "$$e" || exit 1; done
+	$(INSTALL) -d '$(DESTDIR)$(SHAREDIR)/hooks'
+	$(INSTALL) -m 755 $(HOOKS:%=scripts/hooks/%) '$(DESTDIR)$(SHAREDIR)/hooks'
 	@for m in man/*.[157]; do [ ! -e "$$m" ] || { d='$(DESTDIR)$(MANDIR)'/man$${m##*.}; \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$m" "$$d"; } || exit 1; done
 
@@ -258,7 +261,7 @@ endif
 .PHONY: uninstall clean help
 uninstall: ## undo install
 	rm -f $(TOOLS:%='$(DESTDIR)$(BINDIR)/%') $(SCRIPTS:%='$(DESTDIR)$(BINDIR)/%')
-	rm -rf $(EXAMPLES:%='$(DESTDIR)$(SHAREDIR)/%')
+	rm -rf $(EXAMPLES:%='$(DESTDIR)$(SHAREDIR)/%') '$(DESTDIR)$(SHAREDIR)/hooks'
 	@for m in man/*.[157]; do rm -f '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$${m##*/}; done
 
 clean: ## remove build/

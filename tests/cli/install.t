@@ -12,7 +12,8 @@ while read -r t; do
 done <"$T/want" >"$T/bad"
 is "and runs from there" "$(cat "$T/bad")" ""
 is "so are the examples" "$(cd "$T/dest/usr/share/drtools" && ls */* | sort)" \
-    "$(cd "$top/scripts" && ls cron/* monitoring/* systemd/* | sort)"
+    "$(cd "$top/scripts" && ls cron/* hooks/* monitoring/* systemd/* | sort)"
+ok "and the hooks can be run" "$T/dest/usr/share/drtools/hooks/by-ssh" --help
 is "every page is there" \
     "$(cd "$T/dest/usr/share/man" && ls man*/* | sed 's|.*/||' | sort)" \
     "$(cd "$top/man" && ls | sort)"
