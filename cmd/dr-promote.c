@@ -8,7 +8,8 @@
 #include "cmd/dr-promote/verbs.h"
 #include "flow/stores.h"
 
-static const struct promote_verb *const verbs[] = { &promote_guard,
+static const struct promote_verb *const verbs[] = { &promote_failover,
+	&promote_switchover, &promote_follow, &promote_undo, &promote_guard,
 	&promote_hold, &promote_resume };
 
 #define VERBS ((int)(sizeof(verbs) / sizeof(*verbs)))

@@ -15,7 +15,8 @@ struct promote_verb {
 	int (*run)(int argc, char **argv, struct dr_err *);
 };
 
-extern const struct promote_verb promote_guard, promote_hold, promote_resume;
+extern const struct promote_verb promote_failover, promote_switchover,
+    promote_follow, promote_undo, promote_guard, promote_hold, promote_resume;
 
 /* DR_EUSAGE where there are operands. */
 int promote_no_operand(const struct dr_cmd *, int argc, struct dr_err *);

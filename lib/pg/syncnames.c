@@ -308,9 +308,11 @@ dr_syncnames_swap(const struct dr_syncnames *sn, const char *leader,
 	*out = (struct dr_syncnames){ .wait = sn->wait, .any = sn->any };
 	for (i = 0; i < sn->n; i++) {
 		name = sn->name[i];
-		if (strcasecmp(name, leader) == 0)
+		if (strcasecmp(name, leader) == 0) {
+			if (former[0] == '\0')
+				continue;
 			name = former;
-		else if (there && strcasecmp(name, former) == 0)
+		} else if (there && strcasecmp(name, former) == 0)
 			name = leader;
 		if (add(out, name, err) == -1) {
 			dr_syncnames_free(out);
