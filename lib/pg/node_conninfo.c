@@ -9,6 +9,7 @@
 #define OPTIONS_MAX 64
 #define TEXT_MAX    65536
 #define SPACES      " \t\n\r\f\v"
+#define KEY         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 struct option {
 	char *key, *value;
@@ -43,7 +44,7 @@ keep(struct options *o, const char *key, size_t klen, const char *value,
 {
 	struct option *new = &o->v[o->n];
 
-	if (o->n == OPTIONS_MAX || klen == 0)
+	if (o->n == OPTIONS_MAX || klen == 0 || strspn(key, KEY) < klen)
 		return wrong(err);
 	new->key = strndup(key, klen);
 	new->value = strndup(value, vlen);
