@@ -85,7 +85,7 @@ etcd_up_ || fail_ "etcd does not come back"
 
 printf '%s\n' 'history 0' | timeout 60 "$coord" "$etcd" main >"$T/history"
 cat >"$T/judge.py" <<'END'
-import collections, sys
+import collections, re, sys
 
 told = collections.OrderedDict()
 for f in sys.argv[2:]:
@@ -95,7 +95,7 @@ for f in sys.argv[2:]:
             told[w[1]] = w[0]
         elif len(w) != 2 or w[1] != "ok":
             print("what is this:", line.strip())
-there = [l.split()[1] for l in open(sys.argv[1]) if l[0] == "2"]
+there = [l.split()[1] for l in open(sys.argv[1]) if re.match(r"\d{8}T", l)]
 counts = collections.Counter(there)
 for e, said in told.items():
     if counts[e] > 1 or (said == "done") > counts[e] or \
