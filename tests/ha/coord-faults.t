@@ -117,7 +117,7 @@ all_ = collections.Counter(told.values())
 print("%d events, %d tokens, of %s" % (len(there), len({e.split(":")[1]
       for e in there}), ", ".join("%d %s" % (n, k) for k, n in
       sorted(all_.items()))), file=sys.stderr)
-if len(there) < 100 or len(number) < 2:
+if len(there) < 30 or len(number) < 2:
     print("hardly anything happened")
 END
 python3 "$T/judge.py" "$T/history" "$T"/toil.? >"$T/wrong" 2>"$T/sum"
