@@ -320,6 +320,7 @@ act(struct dr_rejoin_run *run, struct dr_err *err)
 		dr_err_hint(err,
 		    "name a store (-s), or allow a fresh copy (--allow-copy)");
 	}
+	r->unusable = dr_rejoin_unusable(run->pgdata);
 	/*
 	 * It must not start as a second primary, and what was parked belongs
 	 * to it as long as it is whole.

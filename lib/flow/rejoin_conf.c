@@ -372,6 +372,27 @@ former(struct dr_rejoin_run *run, struct dr_err *err)
 	return as_we(run, err);
 }
 
+/* What it has for WAL from the stores stays; else it gets ours. */
+static int
+command(struct dr_rejoin_run *run, struct dr_err *err)
+{
+	struct dr_err why = { 0 };
+	char *has = dr_rejoin_setting(run, "restore_command", &why);
+	bool none = has != NULL && *has == '\0';
+
+	free(has);
+	if (!none)
+		return 0;
+	if (dr_rejoin_plan(run, &why) == -1) {
+		dr_warn("it gets no restore_command: %s", why.msg);
+		return 0;
+	}
+	if (run->plan.recovery.command == NULL)
+		return 0;
+	run->command = dr_fmt(err, "%s", run->plan.recovery.command);
+	return run->command == NULL ? -1 : 0;
+}
+
 int
 dr_rejoin_conninfo(struct dr_rejoin_run *run, struct dr_err *err)
 {
@@ -379,8 +400,7 @@ dr_rejoin_conninfo(struct dr_rejoin_run *run, struct dr_err *err)
 	const char *host = o->host != NULL ? o->host : PQhost(run->conn);
 	const char *port = o->port != NULL ? o->port : PQport(run->conn);
 	struct dr_buf out = { .max = SAID_MAX };
-	struct dr_err none = { 0 };
-	char *old, *command;
+	char *old;
 	int rc;
 
 	run->r->followed = dr_fmt(err, "%s:%s", host, port);
@@ -388,27 +408,19 @@ dr_rejoin_conninfo(struct dr_rejoin_run *run, struct dr_err *err)
 		return -1;
 	if (o->follow != NULL) {
 		run->conninfo = dr_fmt(err, "%s", o->follow);
-		return run->conninfo == NULL ? -1 : 0;
+		if (run->conninfo == NULL)
+			return -1;
+	} else {
+		if ((old = former(run, err)) == NULL)
+			return -1;
+		rc = dr_node_conninfo(old, host, port, &out, err);
+		explicit_bzero(old, strlen(old));
+		free(old);
+		run->conninfo = out.data;
+		if (rc == -1)
+			return -1;
 	}
-	if ((old = former(run, err)) == NULL)
-		return -1;
-	rc = dr_node_conninfo(old, host, port, &out, err);
-	free(old);
-	if (rc == -1) {
-		dr_buf_free(&out);
-		return -1;
-	}
-	run->conninfo = out.data;
-	/* What it has for WAL from the stores stays; else it gets ours. */
-	if (o->from == NULL)
-		return 0;
-	command = dr_rejoin_setting(run, "restore_command", &none);
-	if (command != NULL && *command == '\0' &&
-	    dr_rejoin_plan(run, &none) == 0 &&
-	    run->plan.recovery.command != NULL)
-		run->command = dr_fmt(err, "%s", run->plan.recovery.command);
-	free(command);
-	return err->cause == DR_OK ? 0 : -1;
+	return o->from == NULL ? 0 : command(run, err);
 }
 
 /* TEXT without the lines that set what is ours. */

@@ -172,9 +172,14 @@ dr_rejoin_rewind(struct dr_rejoin_run *run, struct dr_err *err)
 	if (rewind_it(run, false, &why) == 0)
 		return 1;
 	/* pg_rewind removes what the primary does not have, the marker too. */
+	run->r->unusable = true;
+	if (why.cause == DR_ESTOP) {
+		*err = why;
+		(void)dr_rejoin_shut(run, &why);
+		return -1;
+	}
 	if (dr_rejoin_shut(run, err) == -1)
 		return -1;
-	run->r->unusable = true;
 
 fail:
 	if (why.cause == DR_ESTOP) {
