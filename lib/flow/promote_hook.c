@@ -24,9 +24,9 @@
 
 #define NVARS 15
 
-/* The last line with anything in it, as it comes. */
+/* The last line with anything in it, as it comes; hints do not count. */
 struct last {
-	char line[400], part[400];
+	char line[400], hint[320], part[400];
 	size_t len;
 };
 
@@ -212,6 +212,25 @@ out:
 
 /* --- what it says --------------------------------------------------------- */
 
+/* As our tools write them: "NAME: error: WHAT", "NAME: hint: WHAT". */
+static void
+end_line(struct last *l)
+{
+	static const char error[] = ": error: ", hint[] = ": hint: ";
+	char *p;
+
+	l->part[l->len] = '\0';
+	if ((p = strstr(l->part, hint)) != NULL) {
+		(void)snprintf(l->hint, sizeof(l->hint), "%s",
+		    p + sizeof(hint) - 1);
+		return;
+	}
+	if ((p = strstr(l->part, error)) != NULL)
+		memmove(p + 2, p + sizeof(error) - 1,
+		    strlen(p + sizeof(error) - 1) + 1);
+	(void)snprintf(l->line, sizeof(l->line), "%s", l->part);
+}
+
 static void
 take_line(struct last *l, const char *s, size_t n)
 {
@@ -221,10 +240,8 @@ take_line(struct last *l, const char *s, size_t n)
 				l->part[l->len++] = s[i];
 			continue;
 		}
-		if (l->len > 0) {
-			memcpy(l->line, l->part, l->len);
-			l->line[l->len] = '\0';
-		}
+		if (l->len > 0)
+			end_line(l);
 		l->len = 0;
 	}
 }
@@ -344,6 +361,8 @@ judge(const struct run *r, int status, struct dr_err *why)
 	else if (code != 0)
 		dr_err_set(why, code == 3 ? DR_EPARTIAL : DR_EFAIL,
 		    "the %s hook ended with status %d", kind, code);
+	if (code != 0 && *r->last[1].hint != '\0')
+		dr_err_hint(why, "%s", r->last[1].hint);
 	if (r->over_time || code == -1)
 		return DR_HOOK_UNKNOWN;
 	return code == 0   ? DR_HOOK_DONE

@@ -54,7 +54,8 @@ struct dr_hook {
  * 64 KiB of it), its stderr passed on to ours.  -1: it could not be run at
  * all, or a stop signal came (it is ended then, and waited for).  SAID is
  * otherwise what its status says, and WHY is that in words: the last line
- * that it wrote, of stderr when it failed and there is one, else of stdout.
+ * that it wrote, of stderr when it failed and there is one, else of stdout; a
+ * hint in the manner of our tools is WHY's hint.
  *
  * It is over when the command ends, whatever of its children still runs: a
  * server that it started lives on, but must not write to its stdout.

@@ -55,12 +55,12 @@ conf() {
 	};
 	END
 }
-conf n1 "$one" 'type primary; file "zone"; also-notify { 127.0.0.1 port '"$two"'; };
+conf n1 "$one" 'file "zone"; type primary; also-notify { 127.0.0.1 port '"$two"'; };
 		update-policy {
 			grant fo name primary.db.test. A AAAA CNAME;
 			grant fo name _dr-epoch.primary.db.test. TXT;
 		};' >"$T/n1/conf"
-conf n2 "$two" "type secondary; file \"zone\"; primaries { 127.0.0.1 port $one; };
+conf n2 "$two" "file \"zone\"; type secondary; primaries { 127.0.0.1 port $one; };
 		allow-notify { 127.0.0.1; };" >"$T/n2/conf"
 cat >"$T/n1/zone" <<'END'
 $TTL 5

@@ -104,6 +104,33 @@ match "shows the change" "^\+app = host=$T/s port=$b_port dbname=postgres" "$T/o
 nomatch "and leaves others alone" '^[-+]other' "$T/out"
 ok "and changes nothing" cmp "$T/databases.ini" "$T/was.ini"
 
+# A whole ini, with all that may stand in one.
+cat >"$T/whole.ini" <<'END'
+;; databases
+[databases]
+; app = host=commented out
+app=dbname=x host=old.example.net   port=1 password='it''s \ "x" host=no' pool_size=3
+	app-2 = port=2
+[users]
+app = pool_mode=session host=none
+[pgbouncer]
+app = host=none
+%include /nowhere.ini
+END
+status 0 "a whole ini" env DR_ACTION=switch DR_HOST=2001:db8::1 DR_PORT=5 DR_EPOCH=1 \
+    sh "$hook" -n -f "$T/whole.ini" -b app -b app-2 -d "$admin"
+is "has its databases changed, and nothing else" \
+    "$(grep '^[-+][^-+]' "$T/out" | sed 's/[[:space:]]/_/g')" \
+    "+;_route-pgbouncer:_epoch_1,_host_2001:db8::1,_port_5
+-app=dbname=x_host=old.example.net___port=1_password='it''s_\\_\"x\"_host=no'_pool_size=3
+-_app-2_=_port=2
++app=host=2001:db8::1_port=5_dbname=x_password='it''s_\\_\"x\"_host=no'_pool_size=3
++_app-2_=_host=2001:db8::1_port=5"
+echo "app = host='open" >"$T/whole.ini"
+status 1 "one that is not understood" env DR_ACTION=resume sh "$hook" \
+    -f "$T/whole.ini" -b app -d "$admin"
+match "is said to be so" 'cannot understand .*database "app"' "$T/err"
+
 # --- is all well? -----------------------------------------------------------------
 status 0 "all is set up well" route check -- --check
 is "and nothing said" "$(cat "$T/out" "$T/err")" ""
@@ -209,6 +236,34 @@ status 3 "the same epoch, but elsewhere" route switch DR_HOST="$T/s" \
 match "is refused, too" 'in epoch 5 .* leads to .* already' "$T/err"
 status 0 "the same once more" route switch DR_HOST="$T/s" DR_PORT="$b_port" DR_EPOCH=5
 ok "the file is as it was" cmp "$T/databases.ini" "$T/five.ini"
+
+# --- two of them, which read one file ------------------------------------------------
+sed "s/6432/6433/; s/pb.log/pb2.log/; s/pb.pid/pb2.pid/" "$T/pb.ini" >"$T/pb2.ini"
+: >"$T/pb2.log"
+chmod 666 "$T/pb2.log"
+status 1 "one of two is not there" route switch DR_HOST="$T/s" DR_PORT="$b_port" \
+    DR_EPOCH=5 -- -d "host=$T/s port=6433 user=admin"
+match "and is named" 'cannot switch: "host=.* port=6433 user=admin": ' "$T/err"
+as_pg pgbouncer -q -d "$T/pb2.ini" >"$T/pb.out" 2>&1
+until_ "a second PgBouncer runs" test -s "$T/s/pb2.pid" -a -S "$T/s/.s.PGSQL.6433"
+pb2=$(cat "$T/s/pb2.pid")
+helpers_="$helpers_ $pb2"
+status 0 "two are paused" env DR_ACTION=pause timeout 30 sh "$hook" \
+    -f "$T/databases.ini" -b app -d "$admin" -d "host=$T/s port=6433 user=admin"
+paused_at() {
+	timeout 10 psql -XqAt -d "host=$T/s port=$1 user=admin dbname=pgbouncer" \
+	    -c "SHOW DATABASES" | grep '^app|' | grep -Eq '\|1\|[01]$'
+}
+ok "one of them" paused_at 6432
+ok "and the other" paused_at 6433
+status 0 "both go on" env DR_ACTION=switch DR_HOST="$T/s" DR_PORT="$b_port" DR_EPOCH=5 \
+    timeout 30 sh "$hook" -f "$T/databases.ini" -b app -d "$admin" \
+    -d "host=$T/s port=6433 user=admin"
+for p in 6432 6433; do
+	is "at $p" "$(PGCONNECT_TIMEOUT=3 timeout 10 psql -XqAt -c 'SHOW port' \
+	    "host=$T/s port=$p user=postgres dbname=app")" "$b_port"
+done
+kill "$pb2"
 
 # --- the primary hangs --------------------------------------------------------------
 # main, which b was made from, follows now.

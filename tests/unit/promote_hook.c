@@ -139,6 +139,12 @@ words(void)
 	        strcmp(why.msg, "no end") == 0 &&
 	        strcmp(out.data, "out\n") == 0,
 	    "on standard error when it fails");
+	OK(shell("echo 'a: error: no: error: b' >&2; echo 'a: hint: try' >&2; "
+	         "exit 3",
+	       0) == 0 &&
+	        strcmp(why.msg, "a: no: error: b") == 0 &&
+	        strcmp(why.hint, "try") == 0,
+	    "an error and a hint of our tools");
 	OK(shell("echo out; exit 1", 0) == 0 && strcmp(why.msg, "out") == 0,
 	    "else on standard output");
 	OK(shell("yes 'a line that is long enough' | head -c 300000", 20000) ==
