@@ -111,6 +111,14 @@ int dr_coord_take(struct dr_coord *, const char *name, const char *value,
     char **holder, struct dr_err *);
 
 /*
+ * Go on with what a former process of ours has taken, K of a look: for who
+ * can prove by its value that it is his.  Returns as dr_coord_renew does; only
+ * with 1 is it held.  If that process lives it loses the key at its next write.
+ */
+int dr_coord_adopt(struct dr_coord *, const struct dr_coord_key_ *k, int ttl,
+    struct dr_held *, struct dr_err *);
+
+/*
  * 1 renewed, UNTIL has moved, and the key is still ours; 0 it is lost; -1
  * etcd is away: held until UNTIL all the same.
  */

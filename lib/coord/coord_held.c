@@ -178,6 +178,26 @@ dr_coord_renew(struct dr_coord *c, struct dr_held *h, struct dr_err *err)
 	return 1;
 }
 
+int
+dr_coord_adopt(struct dr_coord *c, const struct dr_coord_key_ *k, int ttl,
+    struct dr_held *h, struct dr_err *err)
+{
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	(void)snprintf(h->name, sizeof(h->name), "%s", k->name);
+	h->lease = k->lease;
+	h->token = k->created;
+	h->modified = k->modified;
+	h->ttl = ttl;
+	/* Its last write may be on its way. */
+	h->doubt = true;
+	rc = k->lease == 0 ? 0 : dr_coord_renew(c, h, err);
+	if (rc != 1)
+		memset(h, 0, sizeof(*h));
+	return rc;
+}
+
 /* --- writing ------------------------------------------------------------------ */
 
 static void
@@ -220,12 +240,17 @@ commit(struct dr_coord *c, struct dr_held *h, const struct dr_coord_txn *t,
 	}
 	kv = dr_coord_kv(&r, key);
 	now = r.succeeded ? r.revision : kv == NULL ? 0 : kv->modified;
-	if (!r.succeeded && !is_ours(h, kv)) {
+	rc = now == h->modified ? 2 : 1;
+	/*
+	 * It has moved, and nobody moves it but us: an attempt of ours was
+	 * done, this one unless there was doubt before.  Where there was none,
+	 * somebody has adopted the key.
+	 */
+	if (!r.succeeded &&
+	    (!is_ours(h, kv) || (rc == 1 && !r.open && !h->doubt))) {
 		rc = lost(h);
 		goto out;
 	}
-	/* It has moved, and nobody moves it but us: an attempt was done. */
-	rc = now == h->modified ? 2 : 1;
 	h->modified = now;
 	h->doubt = false;
 	if (rc == 1 && revision != NULL)

@@ -61,25 +61,14 @@ value_of(const struct dr_guard *g, struct dr_buf *out, struct dr_err *err)
 static int
 adopt(struct dr_guard *g, const struct dr_coord_key_ *k, struct dr_err *err)
 {
-	struct dr_held *h = &g->held;
 	char name[DR_NODE_NAME], id[DR_GUARD_ID];
-	int rc;
 
 	if (!dr_guard_value_get(k->value, name, id) ||
 	    strcmp(id, g->who.id) != 0 || k->lease == 0) {
 		(void)snprintf(g->other, sizeof(g->other), "%s", g->who.name);
 		return 0;
 	}
-	memset(h, 0, sizeof(*h));
-	(void)node_key(g, h->name);
-	h->lease = k->lease;
-	h->token = k->created;
-	h->modified = k->modified;
-	h->ttl = g->o->ttl;
-	h->until = dr_boottime() + h->ttl * SECOND;
-	if ((rc = dr_coord_renew(g->o->coord, h, err)) != 1)
-		memset(h, 0, sizeof(*h));
-	return rc;
+	return dr_coord_adopt(g->o->coord, k, g->o->ttl, &g->held, err);
 }
 
 /* By a look: it is ours, or becomes so.  1, 0 not now, -1. */

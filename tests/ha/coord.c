@@ -7,6 +7,7 @@
  * on a line each what came of it: the milliseconds it took, then
  *
  *	take NAME VALUE TTL [WRITE...]	taken TOKEN | held VALUE | not
+ *	adopt NAME TTL			adopted | not
  *	renew				renewed | lost
  *	write WRITE...			done REVISION | not | lost
  *	put WRITE...			done REVISION | not
@@ -120,6 +121,22 @@ take(char **word)
 		failed();
 	}
 	free(holder);
+}
+
+static void
+adopt(const char *name, int ttl)
+{
+	const struct dr_coord_key_ *k;
+	struct dr_coord_look l = { 0 };
+	int rc = dr_coord_look(coord, &l, &err);
+
+	if (rc == 0 && (k = dr_coord_find(&l, name)) != NULL)
+		rc = dr_coord_adopt(coord, k, ttl, &held, &err);
+	if (rc == -1)
+		failed();
+	else
+		say(rc == 1 ? "adopted" : "not");
+	dr_coord_look_wipe(&l);
 }
 
 static void
@@ -281,6 +298,8 @@ obey(char **word)
 	began = dr_monotonic();
 	if (strcmp(verb, "take") == 0)
 		take(word);
+	else if (strcmp(verb, "adopt") == 0)
+		adopt(word[0], number(word[1]));
 	else if (strcmp(verb, "renew") == 0)
 		renew();
 	else if (strcmp(verb, "write") == 0)

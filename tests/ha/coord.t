@@ -65,6 +65,15 @@ etcdctl_ del /dr/main/run >"$T/etcd.out"
 told "deleted by hand, it is lost" lost 'write intent=y'
 told "  whatever its lease says" lost renew
 told "taken anew" 'taken *' 'take run me 20'
+# Another process goes on with it, as if it were the next of the same host.
+told "  and written" 'done *' 'write intent=old'
+by "$etcd" 'adopt run 20' 'write intent=new' 'write intent=newer'
+said 1 "adopted by another" adopted
+match "  which writes" '^[0-9]+ done ' "$T/out"
+told "so it is no longer ours" lost 'write intent=older'
+is "  and the last word is the other's" "$(value intent)" newer
+etcdctl_ del /dr/main/run >"$T/etcd.out"
+told "taken anew" 'taken *' 'take run me 20'
 tell 'cost 100'
 note "a write takes $said"
 
