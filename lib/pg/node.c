@@ -285,6 +285,17 @@ dr_nodes_close(struct dr_node *node, size_t count)
 	}
 }
 
+/* Another connection where the last one has ended. */
+static int
+again(struct dr_node *n, int64_t until, struct dr_err *err)
+{
+	dr_ask_close(&n->ask);
+	dr_ask_open(&n->ask, n->host, until);
+	if (open_all(&n, 1, until, err) == -1)
+		return -1;
+	return dr_node_do(n, setup_sql, "begin", until, err);
+}
+
 /* --- settings, slots, and the rest ------------------------------------------ */
 
 int
@@ -300,8 +311,8 @@ dr_node_reload(struct dr_node *n, int64_t until, struct dr_err *err)
 		goto out;
 	/* This session hears of it from the postmaster, as all others do. */
 	for (;;) {
-		if (dr_node_do(n, sql.data, "reload the configuration", until,
-		        err) == -1)
+		if (dr_node_do(n, sql.data, "reload the configuration",
+		        until + DR_NODE_LOOK_US, err) == -1)
 			goto out;
 		if (*dr_node_value(n, 0) == 't')
 			break;
@@ -416,11 +427,8 @@ dr_node_write(struct dr_node *n, int64_t until, struct dr_err *err)
 	int rc;
 
 	dr_err_clear(&n->err);
-	if (n->ask.at != DR_ASK_IDLE) {
-		judge(n, "write");
-		*err = n->err;
-		return 0;
-	}
+	if (n->ask.at != DR_ASK_IDLE && again(n, until, err) == -1)
+		return err->cause == DR_ESTOP ? -1 : 0;
 	rc = dr_beat_write(&n->ask, until, &beat, err);
 	if (rc == 0) {
 		n->err = n->ask.probe.err;

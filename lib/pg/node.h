@@ -3,9 +3,11 @@
  * failover has to know of them, and the few things that are done to them.
  *
  * All functions that take a list of nodes act on all of them at once and wait
- * for the slowest, at most until UNTIL (dr_monotonic()).  A node that fails
- * says so in its ask.probe and err; the call itself fails (-1) only for a
- * stop signal or want of memory.  The role that connects must be a superuser.
+ * for the slowest, at most until UNTIL (dr_monotonic()) and, where it is
+ * looked at again and again, the second that the last look may take.  A node
+ * that fails says so in its ask.probe and err; the call itself fails (-1) only
+ * for a stop signal or want of memory.  The role that connects must be a
+ * superuser.
  *
  * Nothing here decides anything: see flow/promote.h.
  */
@@ -197,8 +199,8 @@ bool dr_wal_ends_in_shutdown(const void *buf, size_t len, uint64_t end,
 
 /*
  * A row that is committed as the server is set to (pg/beat.h): the write
- * that counts.  1 acknowledged; 0 not, see ERR, err and ask.probe (the
- * connection has ended then); -1 stopped.
+ * that counts.  1 acknowledged; 0 not, see ERR, err and ask.probe: the
+ * connection has ended then, and the next call makes another; -1 stopped.
  */
 int dr_node_write(struct dr_node *, int64_t until, struct dr_err *);
 

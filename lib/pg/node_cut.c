@@ -8,8 +8,7 @@
 #include "pg/node_int.h"
 #include "pg/row.h"
 
-#define LAST_US 20000 /* too late for another look */
-#define END_US  50000 /* so long the startup process may take */
+#define END_US 50000 /* so long the startup process may take */
 
 static const char place_sql[] =
     "SELECT pg_is_in_recovery(), current_setting('primary_conninfo'),"
@@ -134,12 +133,12 @@ each_until(struct each *e, struct dr_node *const *v, const char *doing,
 	size_t i;
 
 	for (;;) {
-		if (each_do(e, v, doing, until, err) == -1)
+		if (each_do(e, v, doing, until + DR_NODE_LOOK_US, err) == -1)
 			return -1;
 		for (i = 0; i < e->n; i++)
 			if (e->sql[i] != NULL && done(v[i], i, arg))
 				e->sql[i] = NULL;
-		if (each_none(e) || dr_monotonic() >= until - LAST_US)
+		if (each_none(e) || dr_monotonic() >= until)
 			return 0;
 		if (dr_nodes_pause(v, e->n, DR_NODE_POLL_US, err) == -1)
 			return -1;
@@ -550,7 +549,8 @@ read_timelines(struct dr_node *const *v, size_t n, struct ends *ends,
 			return -1;
 		e->sql[i] = e->own[i].data;
 	}
-	if (each_do(e, v, "look at its WAL", until + LAST_US, err) == -1)
+	if (each_do(e, v, "look at its WAL", until + DR_NODE_LOOK_US, err) ==
+	    -1)
 		return -1;
 	for (i = 0; i < n; i++) {
 		if (e->sql[i] == NULL)

@@ -15,6 +15,8 @@
 
 #define DR_NODE_SQL_MAX  (1U << 18)
 #define DR_NODE_POLL_US  5000
+/* What a look has at least: one that is not answered ends the connection. */
+#define DR_NODE_LOOK_US  INT64_C(1000000)
 #define DR_NODE_SAVE_MAX 65536 /* bytes read of DR_NODE_SAVED */
 
 /*

@@ -44,7 +44,7 @@ wait_promoted(struct dr_node *n, int64_t until, struct dr_err *err)
 	int wakes = 0, rc;
 
 	for (;;) {
-		if ((rc = in_recovery(n, until, err)) != 1)
+		if ((rc = in_recovery(n, until + DR_NODE_LOOK_US, err)) != 1)
 			return rc;
 		now = dr_monotonic();
 		if (now >= until) {
@@ -54,7 +54,8 @@ wait_promoted(struct dr_node *n, int64_t until, struct dr_err *err)
 		}
 		if (now >= wake) {
 			if (dr_node_do(n, "SELECT pg_reload_conf()",
-			        "wake it up", until, err) == -1)
+			        "wake it up", until + DR_NODE_LOOK_US,
+			        err) == -1)
 				return -1;
 			wake = now + (++wakes < WAKES ? WAKE_US : WAKE_RARELY);
 		}
@@ -76,7 +77,8 @@ dr_node_promote(struct dr_node *n, uint32_t *tli, int64_t until,
 	                    until, err) == -1 ||
 	                   wait_promoted(n, until, err) == -1))
 		return -1;
-	if (dr_node_do(n, tli_sql, "look at its timeline", until, err) == -1)
+	if (dr_node_do(n, tli_sql, "look at its timeline",
+	        until + DR_NODE_LOOK_US, err) == -1)
 		return -1;
 	dr_ask_role(&n->ask, false, false);
 	r = (struct dr_row){ .res = n->ask.result[0] };

@@ -8,6 +8,7 @@
  *	node MS follow HOST PORT SLOT CONNINFO
  *	node MS demote LIKE HOST PORT SLOT CONNINFO
  *	node MS promote|undemote|shutdown|checkpoint|write CONNINFO
+ *	node MS writes CONNINFO			again until it is acknowledged
  *	node MS names TEXT			synchronous_standby_names
  *	node MS tail FILE START SEGSIZE		a segment of WAL; LSNs of ends of
  *				records on standard input: "1" where the last
@@ -253,7 +254,7 @@ static int
 act(const char *verb, char **arg, struct nodes *v, struct dr_err *err)
 {
 	struct dr_node *n = &v->node[0];
-	int rc;
+	int rc, tries;
 
 	if (n->err.cause != DR_OK) {
 		*err = n->err;
@@ -277,6 +278,15 @@ act(const char *verb, char **arg, struct nodes *v, struct dr_err *err)
 		return promote(v, err);
 	if (strcmp(verb, "shutdown") == 0)
 		return shut_down(v, err);
+	if (strcmp(verb, "writes") == 0) {
+		for (tries = 1; (rc = dr_node_write(n, dr_monotonic() + 500000,
+		                     err)) == 0 &&
+		                dr_monotonic() < v->until;
+		     tries++)
+			dr_err_clear(err);
+		number(0, "tries", tries);
+		return rc == 1 ? 0 : -1;
+	}
 	if (strcmp(verb, "write") == 0) {
 		rc = dr_node_write(n, v->until, err);
 		return rc == 1 ? 0 : -1;
@@ -304,6 +314,7 @@ main(int argc, char **argv)
 		{ "slot", 1 },
 		{ "checkpoint", 0 },
 		{ "write", 0 },
+		{ "writes", 0 },
 	};
 	struct dr_err err = { 0 };
 	struct nodes v = { 0 };

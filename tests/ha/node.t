@@ -376,6 +376,15 @@ says "to the next timeline" 0.tli 2
 ok "it was already" node promote "$(at s2)"
 says "which is the same" 0.tli 2
 ok "it takes a write" node write "$(at s2)"
+node set synchronous_standby_names none "$(at s2)"
+"$top/build/$V/ha/node" 20000 writes "$(at s2)" >"$T/view.w" 2>&1 &
+w=$!
+until_sql s2 t "SELECT count(*) > 1 FROM pg_stat_activity
+    WHERE wait_event = 'SyncRep' OR wait_event_type = 'Lock'"
+node set synchronous_standby_names - "$(at s2)"
+wait "$w"
+is "one that waits in vain is made again" "$?" 0
+match "until it is acknowledged" "^0.tries ([2-9]|[1-3][0-9])" "$T/view.w"
 pg_start main
 until_sql s2 main "SELECT application_name FROM pg_stat_replication
     WHERE application_name = 'main' AND state = 'streaming'"
