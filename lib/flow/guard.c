@@ -52,12 +52,29 @@ promise(struct dr_guard *g, int64_t stop_at)
 
 /* --- what is seen ------------------------------------------------------------- */
 
+/* What whoever let it start has written: the glass, a newer epoch. */
+static void
+read_start(struct dr_guard *g)
+{
+	struct dr_guard_state now;
+	struct dr_err err = { 0 };
+
+	if (dr_guard_state_get(g->state_path, &now, &err) == -1)
+		dr_warn_err(&err);
+	else if (now.epoch >= g->state.epoch) {
+		g->state = now;
+		g->stored = now;
+	}
+}
+
 /* This run of the server, and what is promised for it before it has a lease. */
 static void
 follow_run(struct dr_guard *g)
 {
 	const struct dr_guard_server *s = &g->server;
 
+	if (s->pid != g->run && s->pid != 0)
+		read_start(g);
 	if (s->pid != g->run || !dr_guard_writable(s)) {
 		g->run = s->pid;
 		g->fresh = true;
@@ -91,6 +108,7 @@ facts(const struct dr_guard *g, bool asked, struct dr_guard_facts *f)
 	f->names_us = strcmp(g->state.leader, g->who.name) == 0;
 	f->older = dr_guard_primary(s) && s->tli < g->state.tli;
 	f->leader = g->leader;
+	f->twin = strcmp(g->other, g->who.name) == 0;
 	f->lease = g->held.until != 0;
 	f->failsafe = s->proof_at != 0 && published(g) &&
 	              f->now - s->proof_at < dr_guard_tick(g->o);
@@ -159,6 +177,12 @@ stop(struct dr_guard *g)
 {
 	struct dr_err err = { 0 };
 	char why[512];
+	pid_t pid;
+
+	/* The other process was faster. */
+	if (dr_postmaster_look(g->who.dir, &pid, &err) == 0)
+		return;
+	dr_err_clear(&err);
 
 	say_why(g, why, sizeof(why));
 	dr_warn("the server on \"%s\" is stopped: %s", g->who.dir, why);
@@ -195,6 +219,10 @@ act(struct dr_guard *g, const struct dr_guard_facts *f, struct dr_err *err)
 	case DR_GUARD_GO_ON:
 		if (f->asked)
 			renewed(g);
+		break;
+	case DR_GUARD_WAIT:
+		promise(g, dr_boottime() + dr_guard_window(g->o));
+		g->ask_at = dr_boottime() + SOON_US;
 		break;
 	case DR_GUARD_TAKE:
 		if ((rc = dr_guard_take(g, &why)) == 1)
@@ -248,6 +276,20 @@ publish(struct dr_guard *g, struct dr_err *err)
 
 /* --- rounds --------------------------------------------------------------------- */
 
+/* Are all members connected?  That is not waited for beyond the end. */
+static int
+prove(struct dr_guard *g, struct dr_err *err)
+{
+	int64_t us = dr_guard_tick(g->o) / 4, left;
+
+	if (!dr_guard_primary(&g->server) || !published(g))
+		return 0;
+	left = g->stop_at - dr_boottime();
+	if (g->stop_at != 0 && left < us)
+		us = left > SLICE_US ? left : SLICE_US;
+	return dr_guard_server_look(&g->server, us, g->state.names, err);
+}
+
 static int
 ask(struct dr_guard *g, struct dr_err *err)
 {
@@ -265,12 +307,7 @@ ask(struct dr_guard *g, struct dr_err *err)
 		return -1;
 	/* etcd that is away is asked again soon. */
 	g->ask_at = dr_boottime() + (g->asked ? tick - us / 4 : tick / 3);
-	if (g->asked)
-		return 0;
-	if (dr_guard_primary(&g->server) && published(g))
-		return dr_guard_server_look(&g->server, tick / 4,
-		    g->state.names, err);
-	return 0;
+	return g->asked ? 0 : prove(g, err);
 }
 
 static int
@@ -316,9 +353,7 @@ one_round(struct dr_guard *g, struct dr_err *err)
 			return -1;
 		asked = g->asked;
 		follow_run(g);
-	} else if (!g->asked && dr_guard_primary(s) && published(g) &&
-	           dr_guard_server_look(s, dr_guard_tick(g->o) / 4,
-	               g->state.names, err) == -1)
+	} else if (!g->asked && prove(g, err) == -1)
 		return -1;
 	facts(g, asked, &f);
 	g->act = dr_guard_judge(&f, &g->why);

@@ -91,9 +91,9 @@ int dr_guard_run(const struct dr_guard_opts *, struct dr_err *);
 
 enum dr_guard_leader {
 	DR_LEADER_NOBODY,
-	DR_LEADER_OURS, /* on the lease that this guard holds */
-	DR_LEADER_SELF, /* this server's, on an earlier lease */
-	DR_LEADER_OTHER,
+	DR_LEADER_OURS,  /* on the lease that this guard holds */
+	DR_LEADER_SELF,  /* this server's, on an earlier lease */
+	DR_LEADER_OTHER, /* another's, whose guard lives or did just now */
 };
 
 struct dr_guard_facts { /* times by dr_boottime() */
@@ -106,6 +106,7 @@ struct dr_guard_facts { /* times by dr_boottime() */
 	bool names_us;   /* it does */
 	bool older;      /* the server's timeline is older than its */
 	enum dr_guard_leader leader; /* where ASKED */
+	bool twin;                   /* it has the name of this node */
 	bool lease;    /* there is one, to take the key with; where ASKED */
 	bool failsafe; /* every member has proved that it is connected */
 	bool glass;    /* started by --break-glass, and etcd was away since */
@@ -115,6 +116,7 @@ struct dr_guard_facts { /* times by dr_boottime() */
 enum dr_guard_act {
 	DR_GUARD_REST,    /* there is nothing to do */
 	DR_GUARD_GO_ON,   /* it is led by this node */
+	DR_GUARD_WAIT,    /* it leads, once the former one's key is gone */
 	DR_GUARD_TAKE,    /* take the key */
 	DR_GUARD_RELEASE, /* let go of it */
 	DR_GUARD_STAY,    /* without a lease: failsafe, or the glass */

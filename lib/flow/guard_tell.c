@@ -16,8 +16,7 @@ static void
 line(const struct dr_guard *g, char *out, size_t size)
 {
 	const char *role = dr_guard_role(&g->server);
-	const char *away = g->away.msg;
-	char lead[96] = "";
+	char lead[128] = "";
 
 	switch (g->act) {
 	case DR_GUARD_GO_ON:
@@ -27,6 +26,11 @@ line(const struct dr_guard *g, char *out, size_t size)
 		                                : ", not yet leader of epoch "
 		                                  "%" PRId64,
 		    g->state.epoch);
+		break;
+	case DR_GUARD_WAIT:
+		(void)snprintf(lead, sizeof(lead),
+		    ", leads epoch %" PRId64 " once the lease of %.40s is over",
+		    g->state.epoch, g->other);
 		break;
 	case DR_GUARD_STAY:
 		(void)snprintf(lead, sizeof(lead),
@@ -45,8 +49,8 @@ line(const struct dr_guard *g, char *out, size_t size)
 	case DR_GUARD_RELEASE:
 		break;
 	}
-	(void)snprintf(out, size, "%s: %s%s%s%.300s%s%s", g->who.name, role,
-	    lead, g->asked ? "" : "; etcd is away: ", g->asked ? "" : away,
+	(void)snprintf(out, size, "%s: %s%s%s%s%s", g->who.name, role, lead,
+	    g->asked ? "" : "; etcd is away",
 	    g->asked && g->held.until == 0
 	        ? "; another guard has the name of this node"
 	        : "",
@@ -146,7 +150,8 @@ dr_guard_tell(struct dr_guard *g, struct dr_err *err)
 		/* What nobody should overlook. */
 		if (!g->asked || g->act == DR_GUARD_STAY ||
 		    g->act == DR_GUARD_LOOSE || g->held.until == 0)
-			dr_warn("%s", now);
+			dr_warn("%s%s%s", now, g->asked ? "" : ": ",
+			    g->asked ? "" : g->away.msg);
 		else
 			dr_say(1, "%s", now);
 		memcpy(g->told, now, sizeof(now));

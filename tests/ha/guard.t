@@ -1,97 +1,72 @@
 #!/bin/sh
-# No second primary: what may start, what is stopped, and when; with a real
-# etcd and real servers.  (release only)
+# No second primary: what may start, and what is stopped when another leads;
+# with a real etcd and real servers.  (release only)
 . "${0%/*}/../lib.sh"
 . "${0%/*}/ha.sh"
 . "${0%/*}/etcd.sh"
+. "${0%/*}/guard.sh"
 
-etcd_start
-DR_LOCK=$etcd
-DR_SET=main
-export DR_LOCK DR_SET
-
-ms() {
-	date +%s%3N
-}
-
-# What is in etcd: key NAME [FIELD]
-key() {
-	etcdctl_ get --print-value-only "/dr/main/$1" >"$T/key" 2>/dev/null
-	if [ $# -eq 1 ]; then
-		cat "$T/key"
-	else
-		python3 - "$T/key" "$2" <<-'END'
-		import json, sys
-		t = open(sys.argv[1]).read()
-		print(json.loads(t).get(sys.argv[2], "") if t.strip() else "")
-		END
-	fi
-}
-
-key_is() {
-	[ "$(key "$1" "$2")" = "$3" ]
-}
-
-no_key() {
-	[ -z "$(key "$1")" ]
-}
-
-# put_epoch N LEADER TLI
-put_epoch() {
-	etcdctl_ put /dr/main/epoch "{\"v\":1,\"epoch\":$1,\"leader\":\"$2\",\"former\":\"\",\"tli\":$3,\"fork\":\"0/0\",\"time\":1}" >/dev/null
-}
-
-runs() {
-	[ -e "$T/$1/postmaster.pid" ] && ours_ "$(pm "$1")"
-}
-
-down() {
-	! runs "$1"
-}
-
-# guard NAME OPTION...: beside the server NAME; its words in $T/NAME.guard
-guard() {
-	g_=$1
-	shift
-	: >>"$T/$g_.guard"
-	[ "$root_" = no ] || chown postgres: "$T/$g_.guard"
-	as_pg env DR_STATE="$T/state/$g_" dr-promote guard --run -D "$T/$g_" \
-	    -d "host=$T/s $(at "$g_") user=postgres dbname=postgres" "$@" \
-	    >>"$T/$g_.guard" 2>&1 3>&- &
-	gpid=$!
-	helpers_="$helpers_ $gpid"
-	echo "$gpid" >"$T/$g_.gpid"
-}
-
-# start_ NAME OPTION...: may it start?
-may() {
-	m_=$1
-	shift
-	as_pg env DR_STATE="$T/state/$m_" dr-promote guard -D "$T/$m_" "$@"
-}
-
-end_guard() {
-	kill "$(cat "$T/$1.gpid")" 2>/dev/null
-	wait "$(cat "$T/$1.gpid")" 2>/dev/null
-}
-
-# --- the first primary --------------------------------------------------------
-pg_new main
-echo "cluster_name = 'a'" >>"$T/main/postgresql.conf"
-mv "$T/main" "$T/a"
-mv "$T/main.port" "$T/a.port"
-mv "$T/main.bin" "$T/a.bin"
-cp -a "$T/a" "$T/main"
-
+# --- the first of all -------------------------------------------------------------
+guards_begin
+status 2 "a node without a name" may main
+status 2 "a name that is none" may a --name 15/main
 status 0 "a server may start where there is no epoch yet" may a -v
 match "it says so" 'may start as a primary' "$T/err"
-is "and has the key meanwhile" "$(key leader name)" a
+ok "and has the key meanwhile" key_is leader name a
+guards_pair
+ok "the guard has made the first epoch" key_is epoch epoch 1
+ok "which is its own" key_is epoch leader a
+until_ "the standby's guard tells of it" key_is node/b role standby
+status 5 "a second guard is not wanted" as_pg env DR_STATE="$T/state/a" \
+    timeout 20 dr-promote guard --run -D "$T/a"
+status 0 "a standby may start, and nobody is asked" may b -v \
+    --lock etcd://127.0.0.1:1
+match "it says so" 'is a standby' "$T/err"
 
+# --- a stop, and a start --------------------------------------------------------------
+pg_stop a
+until_ "the key goes as soon as the server is down" no_key leader
+again
+
+# --- what it demands of standbys changes -----------------------------------------------
+sql a "ALTER SYSTEM SET synchronous_standby_names = ''" >"$T/out"
+sql a "SELECT pg_reload_conf()" >"$T/out"
+until_ "a changed set is published" key_is sync wait 0
+
+# --- another epoch -----------------------------------------------------------------------
+sql b "SELECT pg_promote(false)" >"$T/out"
+put_epoch 2 b 2
+t0=$(ms)
+stopped_by 3000 a
+match "it is stopped for another's epoch" 'in epoch 2 b leads' "$T/a.guard"
+leads b 0
+ok "whose guard has waited for that" ours_ "$(pm b)"
+status 3 "the former one may not start again" may a
+match "it says who leads" 'in epoch 2 of main the primary is b' "$T/err"
+match "and what to do" 'dr-promote rejoin -n main -D' "$T/err"
+match "which is kept" '"act":"guard",.*"result":"refused"' "$T/m/audit"
+status 3 "not even by breaking glass" may a --break-glass 2 \
+    --lock etcd://127.0.0.1:1
+# Somebody starts it all the same.
 pg_start a
-guard a --ttl 2s
-until_ "the guard makes the first epoch" key_is epoch leader a
-is "of number 1" "$(key epoch epoch)" 1
-until_ "it says what the node is" key_is node/a role primary
-until_ "and publishes that no standby counts" key_is sync wait 0
+t0=$(ms)
+stopped_by 3000 a
+ok "which leaves the other alone" runs b
 
+# --- an old copy of the leader ------------------------------------------------------------
+put_epoch 3 a 2
+status 3 "a server of an older timeline" may a
+match "is told so" 'of timeline 1, older than that of epoch 3, 2$' "$T/err"
+
+# --- held ------------------------------------------------------------------------------------
+status 0 "hold" dr-promote hold --why 'new switches' --for 2h
+match "who, and why" '^main is held by .*@.* since .* until .*: new switches$' \
+    "$T/out"
+status 0 "again" dr-promote hold --json
+match "it stays" '"held":true,"changed":false,.*"why":"new switches"' "$T/out"
+status 0 "resume" dr-promote resume
+is "is told" "$(cat "$T/out")" "main is no longer held"
+status 0 "again" dr-promote resume
+is "nothing to do" "$(cat "$T/out")" "main is not held"
+status 5 "without etcd" dr-promote hold --lock etcd://127.0.0.1:1
 done_testing

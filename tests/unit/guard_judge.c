@@ -58,6 +58,14 @@ cases(void)
 	WITH("an older timeline stops it", STOP, "timeline", f.older = true);
 	WITH("another leader stops it", STOP, "leader",
 	    f.leader = DR_LEADER_OTHER);
+	WITH("one that was promoted just now waits for its end", WAIT, NULL,
+	     f.leader = DR_LEADER_OTHER;
+	     f.fresh = true; f.now = 9000000);
+	WITH("but not for another of its own name", STOP, "leader",
+	     f.leader = DR_LEADER_OTHER;
+	     f.fresh = true; f.twin = true);
+	WITH("nor without an epoch", STOP, "leader", f.leader = DR_LEADER_OTHER;
+	     f.fresh = true; f.epoch = 0; f.stop_at = 0);
 	WITH("a key that nobody has is taken", TAKE, NULL,
 	    f.leader = DR_LEADER_NOBODY);
 	WITH("a predecessor's, too", TAKE, NULL, f.leader = DR_LEADER_SELF);
@@ -129,14 +137,16 @@ all(void)
 			    act != DR_GUARD_STOP)
 				epoch = false;
 			if (f.asked && f.leader == DR_LEADER_OTHER &&
-			    act != DR_GUARD_STOP)
+			    act != DR_GUARD_STOP &&
+			    !(act == DR_GUARD_WAIT && f.fresh && f.names_us &&
+			        f.epoch != 0))
 				other = false;
 			if (!f.asked && f.now >= f.stop_at && !f.failsafe &&
 			    !f.glass && act != DR_GUARD_STOP)
 				late = false;
 		}
 	OK(epoch, "another epoch always stops it");
-	OK(other, "another leader always stops it");
+	OK(other, "another leader stops it, except the one that it follows");
 	OK(late, "no lease and no members always stop it");
 	OK(standby, "what is no primary is never stopped");
 }

@@ -1,0 +1,50 @@
+#!/bin/sh
+# A guard that is frozen, or killed: its server is stopped in time all the
+# same, or goes on with another guard.  (release only)
+. "${0%/*}/../lib.sh"
+. "${0%/*}/ha.sh"
+. "${0%/*}/etcd.sh"
+. "${0%/*}/guard.sh"
+
+guards_begin
+guards_pair
+
+# --- frozen ---------------------------------------------------------------------------
+freeze "$(gpid a)"
+t0=$(ms)
+stopped_by $((ttl * 1000)) a
+match "another process has stopped it" 'nobody has said in time' "$T/a.guard"
+thaw
+again
+# As when the whole host stands still.
+# shellcheck disable=SC2046 # words
+freeze "$(gpid a)" $(child a) $(all_of a)
+t0=$(ms)
+wait_until $((ttl * 1000 + 700))
+t0=$(ms)
+thaw
+stopped_by 700 a
+
+# --- killed -----------------------------------------------------------------------------
+again
+kill -KILL "$(gpid a)"
+guard a
+t0=$(ms)
+wait_until $((ttl * 1000))
+ok "its successor goes on with the lease" runs a
+ok "which never was another's" key_is leader name a
+kill -KILL "$(gpid a)"
+t0=$(ms)
+stopped_by $((ttl * 1000)) a
+guard a
+again
+
+# --- ended --------------------------------------------------------------------------------
+kill "$(gpid a)"
+until_ "a guard that is told to end ends" gone "$(gpid a)"
+match "and says what that means" 'nobody guards it from now on' "$T/a.guard"
+ok "nobody takes the end of its lease for a proof" no_key sync
+t0=$(ms)
+wait_until $((ttl * 1000))
+ok "the server runs on" runs a
+done_testing
