@@ -148,8 +148,11 @@ ask(struct dr_guard *g, int64_t ms, struct dr_err *err)
 
 	if (g->held.until != 0) {
 		patience(g, began, ms);
-		if (dr_coord_renew(g->o->coord, &g->held, err) == -1)
+		if ((rc = dr_coord_renew(g->o->coord, &g->held, err)) == -1)
 			return -1;
+		if (rc == 0)
+			memset(&g->held, 0, sizeof(g->held));
+		rc = -1;
 	}
 	patience(g, began, ms);
 	if (dr_coord_look(g->o->coord, &l, err) == -1)

@@ -116,16 +116,33 @@ away(struct start *s, const struct dr_err *why, struct dr_err *err)
 	return dr_guard_state_put(s->path, &s->state, err);
 }
 
+/*
+ * Is there no guard beside the server?  Then what was published of its
+ * synchronous set is withdrawn: while it stands, the end of the key's lease
+ * counts as a proof that a guard has stopped the server.
+ */
+static bool
+alone(const struct start *s, const struct dr_coord_look *l)
+{
+	char key[96], name[DR_NODE_NAME], id[DR_GUARD_ID];
+	const struct dr_coord_key_ *k;
+
+	(void)snprintf(key, sizeof(key), "node/%s", s->who.name);
+	k = dr_coord_find(l, key);
+	return k == NULL || !dr_guard_value_get(k->value, name, id) ||
+	       strcmp(id, s->who.id) != 0;
+}
+
 /* The key is nobody's but ours: then take it.  1 taken, 0 try again. */
 static int
 take(struct start *s, const struct dr_coord_look *l, int64_t epoch_was,
     struct dr_err *err)
 {
 	const struct dr_coord_key_ *k = dr_coord_find(l, "leader"),
-	                           *e = dr_coord_find(l, "epoch");
-	const struct dr_coord_op op = { .name = "epoch",
-		.value = e != NULL ? e->value : NULL,
-		.was = epoch_was };
+	                           *e = dr_coord_find(l, "epoch"),
+	                           *sync = dr_coord_find(l, "sync");
+	struct dr_coord_op op[2];
+	size_t ops = 0;
 	struct dr_coord_op gone = { .name = "leader" };
 	struct dr_rec_node n = { .tli = s->tli,
 		.epoch = s->state.epoch,
@@ -155,6 +172,13 @@ take(struct start *s, const struct dr_coord_look *l, int64_t epoch_was,
 		if ((rc = dr_coord_put(s->o->coord, &gone, 1, NULL, err)) != 1)
 			return rc;
 	}
+	if (e != NULL)
+		op[ops++] = (struct dr_coord_op){ .name = "epoch",
+			.value = e->value,
+			.was = epoch_was };
+	if (sync != NULL && alone(s, l))
+		op[ops++] = (struct dr_coord_op){ .name = "sync",
+			.was = sync->modified };
 	rc = -1;
 	(void)snprintf(n.name, sizeof(n.name), "%s", s->who.name);
 	(void)snprintf(n.kind, sizeof(n.kind), "guard");
@@ -163,7 +187,7 @@ take(struct start *s, const struct dr_coord_look *l, int64_t epoch_was,
 		char *holder = NULL;
 
 		rc = dr_coord_take(s->o->coord, "leader", value.data, s->o->ttl,
-		    &op, e != NULL ? 1 : 0, &held, &holder, err);
+		    op, ops, &held, &holder, err);
 		free(holder);
 	}
 	dr_buf_free(&value);

@@ -52,15 +52,18 @@ is_of(long pid, const struct stat *dir)
 	       st.st_ino == dir->st_ino && is_postgres(pid) == 1;
 }
 
-/* The first line of postmaster.pid; 0: there is none. */
-static long
-written(const char *dir, struct dr_err *err)
+/*
+ * 1 and the first line of postmaster.pid; 0: there is none, or it is a
+ * standalone backend's (pg_rewind runs one), which serves nobody; -1.
+ */
+static int
+written(const char *dir, long *pid, struct dr_err *err)
 {
 	struct dr_err why = { 0 };
 	char *path, *text;
 	size_t len = 0;
-	long pid;
 
+	*pid = 0;
 	if ((path = dr_fmt(err, "%s/postmaster.pid", dir)) == NULL)
 		return -1;
 	text = dr_file_get(path, PIDFILE_MAX, &len, &why);
@@ -69,9 +72,10 @@ written(const char *dir, struct dr_err *err)
 		*err = why;
 		return -1;
 	}
-	pid = text != NULL ? strtol(text, NULL, 10) : 0;
+	if (text != NULL)
+		*pid = strtol(text, NULL, 10);
 	free(text);
-	return pid < 0 ? -pid : pid;
+	return *pid >= 0;
 }
 
 /* Send SIG to all of them (0: none); how many there are. */
@@ -100,10 +104,12 @@ each(const struct stat *dir, int sig, struct dr_err *err)
 	return n;
 }
 
+/* 1, 0 there is no server for sure, -1. */
 static int
 look(const char *dir, struct stat *st, pid_t *pid, struct dr_err *err)
 {
 	long said;
+	int rc;
 
 	*pid = 0;
 	if (stat(dir, st) == -1)
@@ -116,21 +122,18 @@ look(const char *dir, struct stat *st, pid_t *pid, struct dr_err *err)
 		    dir);
 		return dr_err_hint(err, "run this as the server's user");
 	}
-	if ((said = written(dir, err)) == -1)
-		return -1;
-	if (said > 1 && is_of(said, st))
+	if ((rc = written(dir, &said, err)) == 1 && said > 1 && is_of(said, st))
 		*pid = (pid_t)said;
-	return 0;
+	return rc;
 }
 
 int
 dr_postmaster_look(const char *dir, pid_t *pid, struct dr_err *err)
 {
 	struct stat st;
+	int rc = look(dir, &st, pid, err);
 
-	if (look(dir, &st, pid, err) == -1)
-		return -1;
-	return each(&st, 0, err);
+	return rc == 1 ? each(&st, 0, err) : rc;
 }
 
 static void
@@ -149,8 +152,8 @@ dr_postmaster_end(const char *dir, uint64_t quit_ms, struct dr_err *err)
 	pid_t pid;
 	int n;
 
-	if (look(dir, &st, &pid, err) == -1)
-		return -1;
+	if ((n = look(dir, &st, &pid, err)) != 1)
+		return n;
 	/* It tells its children, and waits for them. */
 	if (pid > 0 && kill(pid, SIGQUIT) == -1 && errno != ESRCH)
 		return dr_err_sys(err, "cannot stop process %ld", (long)pid);

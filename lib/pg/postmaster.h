@@ -18,8 +18,8 @@
 
 /*
  * How many processes of a server on DIR live, zombies not counted; *PID is
- * its postmaster's where postmaster.pid names one of them, else 0.  -1: it
- * cannot be told.
+ * its postmaster's where postmaster.pid names one of them, else 0.  A
+ * standalone backend is no server.  -1: it cannot be told.
  */
 int dr_postmaster_look(const char *dir, pid_t *pid, struct dr_err *);
 

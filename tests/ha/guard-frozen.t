@@ -40,6 +40,7 @@ guard a
 again
 
 # --- ended --------------------------------------------------------------------------------
+key sync | tr -d '\n' >"$T/sync"
 kill "$(gpid a)"
 until_ "a guard that is told to end ends" gone "$(gpid a)"
 match "and says what that means" 'nobody guards it from now on' "$T/a.guard"
@@ -47,4 +48,9 @@ ok "nobody takes the end of its lease for a proof" no_key sync
 t0=$(ms)
 wait_until $((ttl * 1000))
 ok "the server runs on" runs a
+pg_stop a
+etcdctl_ put /dr/main/sync <"$T/sync" >/dev/null
+until_ "nothing is left of its guard" no_key node/a
+status 0 "it may start without one" may a
+ok "which proves nothing either" no_key sync
 done_testing
