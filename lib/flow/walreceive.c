@@ -20,6 +20,7 @@
 #define BACKOFF_MAX_MS 10000
 #define BARRED_MAX_MS  500 /* an address may become the leader's */
 #define END_MS         2000
+#define END_TURN_US    50000
 
 /* A file that has no name any more. */
 static int
@@ -187,6 +188,7 @@ wind_up(struct dr_recv *r, struct dr_err *err)
 	struct dr_err lost = { 0 };
 	char lsn[DR_LSN_LEN];
 	bool asked = false;
+	int64_t now;
 
 	r->stopping = true;
 	dr_stop_heard();
@@ -201,7 +203,9 @@ wind_up(struct dr_recv *r, struct dr_err *err)
 			if (dr_recv_send(&r->child, &o, NULL, 0, err) == -1)
 				return -1;
 		}
-		if (dr_recv_turn(r, until, &lost) == -1) {
+		/* What is done in a turn is seen after it. */
+		now = dr_monotonic() + END_TURN_US;
+		if (dr_recv_turn(r, now < until ? now : until, &lost) == -1) {
 			if (r->fatal) {
 				*err = lost;
 				return -1;
