@@ -1,5 +1,4 @@
 /* Which node this is. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,67 +7,8 @@
 
 #include "base/fd.h"
 #include "base/hash.h"
+#include "flow/clustername.h"
 #include "flow/guard_int.h"
-#include "flow/restore_conf.h"
-
-#define CONF_MAX (4U << 20)
-
-/* What stands between VALUE's quotes; false: it does not fit. */
-static bool
-unquote(const char *value, size_t len, char *out, size_t size)
-{
-	size_t n = 0;
-
-	if (len < 2 || *value != '\'') {
-		if (len >= size)
-			return false;
-		memcpy(out, value, len);
-		out[len] = '\0';
-		return true;
-	}
-	for (size_t i = 1; i < len - 1; i++) {
-		if ((value[i] == '\'' || value[i] == '\\') && i + 1 < len - 1)
-			i++;
-		if (n + 1 >= size)
-			return false;
-		out[n++] = value[i];
-	}
-	out[n] = '\0';
-	return true;
-}
-
-/* The last cluster_name that FILE of DIR sets. */
-static int
-from_file(const char *dir, const char *file, char *out, size_t size,
-    struct dr_err *err)
-{
-	static const char *const names[] = { "cluster_name", NULL };
-	struct dr_err why = { 0 };
-	const char *value, *line;
-	char *path, *text;
-	size_t len = 0, vlen;
-
-	if ((path = dr_fmt(err, "%s/%s", dir, file)) == NULL)
-		return -1;
-	text = dr_file_get(path, CONF_MAX, &len, &why);
-	free(path);
-	if (text == NULL) {
-		if (errno == ENOENT)
-			return 0;
-		*err = why;
-		return -1;
-	}
-	for (line = text; *line != '\0';) {
-		size_t n = strcspn(line, "\n");
-
-		if (dr_conf_sets(line, n, names, &value, &vlen) == 0 &&
-		    !unquote(value, vlen, out, size))
-			*out = '\0';
-		line += line[n] == '\n' ? n + 1 : n;
-	}
-	free(text);
-	return 0;
-}
 
 /* It becomes a part of a key in etcd, and of a file's name. */
 static bool
@@ -120,10 +60,7 @@ dr_guard_who(const struct dr_guard_opts *o, struct dr_guard_who *w,
 	}
 	if (o->name != NULL)
 		(void)snprintf(w->name, sizeof(w->name), "%s", o->name);
-	else if (from_file(w->dir, "postgresql.conf", w->name, sizeof(w->name),
-	             err) == -1 ||
-	         from_file(w->dir, "postgresql.auto.conf", w->name,
-	             sizeof(w->name), err) == -1)
+	else if (dr_cluster_name(w->dir, w->name, sizeof(w->name), err) == -1)
 		goto fail;
 	if (*w->name == '\0') {
 		dr_err_set(err, DR_EUSAGE,
