@@ -47,8 +47,9 @@ receiver_cut(const struct dr_judging *j, const struct dr_rec_node *r)
 {
 	if (strcmp(r->kind, "receiver") != 0)
 		return false;
-	if (j->ends == NULL || strcmp(r->role, "stopped") == 0)
+	if (j->ends == NULL)
 		return true;
+	/* Also of one that was stopped: the next in its place may not know. */
 	return r->token != 0 && j->l->has_intent &&
 	       r->token == j->l->intent.token;
 }
