@@ -299,6 +299,7 @@ start(struct dr_recv *r, struct dr_err *err)
 	r->reported = 0;
 	r->status_at = 0;
 	r->going = false;
+	r->watch.told = false;
 	dr_recv_state(r, "connected");
 	dr_say(1, "receiving timeline %u from %s", r->at.tli,
 	    dr_format_lsn(r->at.lsn, lsn));
