@@ -340,6 +340,8 @@ dr_rec_node_put(const struct dr_rec_node *n, struct dr_buf *out,
 		put_str(&j, "region", n->region);
 	dr_json_uint(&j, "tli", n->tli);
 	put_lsn(&j, "lsn", n->lsn);
+	if (n->lsn_time != 0)
+		put_time(&j, "lsn_time", n->lsn_time);
 	if (dr_known(n->rate))
 		dr_json_int(&j, "rate", n->rate);
 	dr_json_int(&j, "epoch", n->epoch);
@@ -366,6 +368,8 @@ dr_rec_node_get(const char *json, struct dr_rec_node *n, struct dr_err *err)
 		GET_STR(&r, "region", n->region);
 	n->tli = get_tli(&r);
 	n->lsn = get_lsn(&r, "lsn");
+	if (field(&r, "lsn_time", true) != NULL)
+		n->lsn_time = get_time(&r, "lsn_time");
 	if (field(&r, "rate", true) != NULL)
 		n->rate = get_int(&r, "rate", 0, INT64_MAX);
 	n->epoch = get_int(&r, "epoch", 0, INT64_MAX);

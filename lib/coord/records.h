@@ -64,9 +64,10 @@ struct dr_rec_node {
 	char where[128]; /* HOST:PORT */
 	char region[DR_NODE_NAME]; /* drtools.region; "" */
 	uint32_t tli;
-	uint64_t lsn;  /* what it has durably */
-	int64_t rate;  /* bytes of WAL a second, of late; DR_UNKNOWN */
-	int64_t epoch; /* that it knows of */
+	uint64_t lsn;     /* what it has durably */
+	int64_t lsn_time; /* and when that was so at the latest; 0 unknown */
+	int64_t rate;     /* bytes of WAL a second, of late; DR_UNKNOWN */
+	int64_t epoch;    /* that it knows of */
 	/*
 	 * Of a receiver: the token of the intent that it heeds; 0 none.  As
 	 * long as that intent stands it acknowledges nothing to the intent's

@@ -100,6 +100,7 @@ struct dr_guard_server {
 	bool restart;
 	uint32_t tli;
 	uint64_t lsn;
+	int64_t lsn_time; /* when it was asked for that; 0 never */
 	struct dr_guard_member member[DR_MEMBERS];
 	size_t members;
 

@@ -41,6 +41,7 @@ dr_guard_record(const struct dr_guard *g, struct dr_rec_node *n)
 	(void)snprintf(n->region, sizeof(n->region), "%s", s->region);
 	n->tli = s->alive != 0 && s->known == s->pid ? s->tli : s->control_tli;
 	n->lsn = s->lsn;
+	n->lsn_time = s->lsn_time;
 	n->rate = g->rate;
 	n->epoch = g->state.epoch;
 	n->time = dr_now();

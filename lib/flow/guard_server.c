@@ -188,6 +188,7 @@ read_look(struct dr_guard_server *s, struct dr_err *err)
 	copy(s->region, sizeof(s->region), r, 5);
 	s->tli = (uint32_t)strtoul(PQgetvalue(r, 0, 6), NULL, 10);
 	s->lsn = lsn(r, 0, 7);
+	s->lsn_time = dr_now() - (dr_monotonic() - a->began);
 	r = a->result[STANDBYS];
 	n = (size_t)PQntuples(r);
 	s->members = n;

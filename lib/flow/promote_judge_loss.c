@@ -120,7 +120,8 @@ dr_judge_names(struct dr_judging *j, struct dr_err *err)
 
 /*
  * No commit that was acknowledged lay beyond this; 0 unknown.  What was
- * written since the guard's last word is estimated at twice its rate.
+ * written since the guard's last look is estimated at twice the rate that it
+ * saw before, and a segment for what begins all of a sudden.
  */
 static uint64_t
 furthest(const struct dr_judging *j, const struct dr_plan_node *c)
@@ -134,16 +135,16 @@ furthest(const struct dr_judging *j, const struct dr_plan_node *c)
 		           : 0;
 	if (r == NULL || r->lsn == 0 || r->tli != c->tli)
 		return 0;
-	if (strcmp(r->role, "down") == 0)
-		return r->lsn;
-	age = j->l->now - r->time;
-	if (!dr_known(r->rate) || r->rate < 0)
+	/* One that is down has written no more since, but nobody says when. */
+	if (!dr_known(r->rate) || r->rate < 0 || r->lsn_time == 0)
 		return 0;
+	age = j->l->now - r->lsn_time;
 	if (age < 0)
 		age = 0;
 	if (r->rate > 0 && age > INT64_MAX / 2 / r->rate)
 		return 0;
-	return r->lsn + (uint64_t)(2 * r->rate * age / 1000000);
+	return r->lsn + (uint64_t)(2 * r->rate * age / 1000000) +
+	       (uint64_t)DR_JUDGE_UNDERWAY;
 }
 
 /*
@@ -165,7 +166,9 @@ static void
 bound(struct dr_judging *j, const struct dr_plan_node *c)
 {
 	struct dr_plan *p = j->p;
+	char text[DR_SIZE_LEN];
 	uint64_t end;
+	int64_t ago;
 
 	if (j->verb == DR_VERB_SWITCHOVER) {
 		p->held = true;
@@ -186,6 +189,15 @@ bound(struct dr_judging *j, const struct dr_plan_node *c)
 	}
 	if ((end = furthest(j, c)) == 0)
 		return;
+	if (p->primary == -1) {
+		ago = j->l->now - j->report->lsn_time;
+		dr_judge_warn(j, "estimated", "",
+		    "the bound of the loss rests on what the guard of %s saw "
+		    "%s ago, on twice its rate since, and on 16 MiB for what "
+		    "began of a sudden",
+		    dr_judge_old(j),
+		    dr_format_msec(ago > 0 ? (uint64_t)ago / 1000 : 0, text));
+	}
 	p->loss_bytes = end > c->lsn ? (int64_t)(end - c->lsn) : 0;
 	if (p->loss_bytes < c->behind)
 		p->loss_bytes = c->behind;

@@ -6,11 +6,12 @@
 #include "flow/promote.h"
 #include "tests/tap.h"
 
-#define NOW  INT64_C(1795230000000000)
-#define SEC  INT64_C(1000000)
-#define MB   (UINT64_C(1) << 20)
-#define HERE (100 * MB) /* where all WAL ends to begin with */
-#define N    4
+#define NOW     INT64_C(1795230000000000)
+#define SEC     INT64_C(1000000)
+#define MB      (UINT64_C(1) << 20)
+#define HERE    (100 * MB) /* where all WAL ends to begin with */
+#define SEGMENT (16 * (int64_t)MB)
+#define N       4
 
 static struct dr_err err;
 static struct dr_promote_opts o;
@@ -178,7 +179,8 @@ guard_said(const char *role, uint64_t lsn, int64_t rate, int64_t age)
 	r->tli = 1;
 	r->lsn = lsn;
 	r->rate = rate;
-	r->time = NOW - age;
+	r->lsn_time = NOW - age;
+	r->time = NOW;
 }
 
 static void
@@ -597,13 +599,13 @@ static void
 b_report_within(void)
 {
 	b_report();
-	o.max_loss = 3000;
+	o.max_loss = SEGMENT + 3000;
 }
 static void
 b_report_beyond(void)
 {
 	b_report();
-	o.max_loss = 2999;
+	o.max_loss = SEGMENT + 2999;
 }
 static void
 b_report_rate(void)
@@ -615,7 +617,13 @@ static void
 b_report_down(void)
 {
 	q_none();
-	guard_said("down", HERE, 500, 100 * SEC);
+	guard_said("down", HERE, 500, 2 * SEC);
+}
+static void
+b_report_when(void)
+{
+	b_report();
+	report[0].lsn_time = 0;
 }
 static void
 b_report_tli(void)
@@ -962,14 +970,17 @@ static const struct situation {
 	    "loss", "b", "c:nofailover", false, 64 },
 
 	{ "bound by report and rate", F, b_report, "asynchronous", "b", "",
-	    false, 3000 },
+	    false, SEGMENT + 3000 },
 	{ "bound within --max-loss", F, b_report_within, "", "b", "", false,
-	    3000 },
+	    SEGMENT + 3000 },
 	{ "bound beyond --max-loss", F, b_report_beyond, "asynchronous", "b",
-	    "", false, 3000 },
+	    "", false, SEGMENT + 3000 },
 	{ "no rate, no bound", F, b_report_rate, "asynchronous", "b", "", false,
 	    Q },
-	{ "stopped by its guard", F, b_report_down, "", "b", "", false, 0 },
+	{ "it is down, after the last look", F, b_report_down, "asynchronous",
+	    "b", "", false, SEGMENT + 2000 },
+	{ "nobody knows when", F, b_report_when, "asynchronous", "b", "", false,
+	    Q },
 	{ "a report of another timeline", F, b_report_tli, "asynchronous", "b",
 	    "", false, Q },
 	{ "a bound that does not fit", F, b_report_huge, "asynchronous", "b",
