@@ -75,34 +75,6 @@ static const struct dr_cmd undo_cmd = { "dr-promote undo",
 	"    --lock etcd://etcd1:2379 --yes\n",
 	undo_opts };
 
-/* The plan, on standard output; -1 also where it says no. */
-static int
-plan(enum dr_promote_verb verb, struct dr_err *err)
-{
-	struct dr_buf out = { .max = 4U << 20 };
-	struct dr_promote_look look = { 0 };
-	struct dr_plan p = { 0 };
-	int rc = -1;
-
-	if (dr_promote_look(&line.o, &look, err) == -1 ||
-	    dr_promote_judge(&line.o, verb, &look, NULL, &p, err) == -1)
-		goto out;
-	p.rto_us = dr_promote_rto(&line.o);
-	if ((line.o.json ? dr_plan_json(&line.o, &look, &p, &out, err)
-	                 : dr_plan_text(&line.o, &look, &p, &out, err)) == -1 ||
-	    dr_fd_write(1, out.data, out.len, "standard output", err) == -1)
-		goto out;
-	rc = p.refusals == 0 ? 0
-	                     : dr_err_set(err, DR_EPARTIAL, "refused: %s",
-	                           p.refusal[0].text);
-
-out:
-	dr_buf_free(&out);
-	dr_promote_plan_wipe(&p);
-	dr_promote_look_wipe(&look);
-	return rc;
-}
-
 static int
 run(const struct dr_cmd *cmd, enum dr_promote_verb verb, int argc,
     struct dr_err *err)
@@ -130,7 +102,7 @@ run(const struct dr_cmd *cmd, enum dr_promote_verb verb, int argc,
 	if (promote_line_open(&line, err) == -1)
 		goto out;
 	if (line.o.dry_run) {
-		rc = plan(verb, err);
+		rc = promote_plan_print(&line, (int)verb, err);
 		goto out;
 	}
 	rc = act[verb](&line.o, &ev, err);

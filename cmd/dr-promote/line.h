@@ -87,4 +87,10 @@ struct promote_line {
 int promote_line_open(struct promote_line *, struct dr_err *);
 void promote_line_close(struct promote_line *);
 
+/*
+ * The plan for VERB (enum dr_promote_verb; -1: a switchover where a primary
+ * answers, else a failover), on standard output.  -1 also where it says no.
+ */
+int promote_plan_print(struct promote_line *, int verb, struct dr_err *);
+
 #endif /* !CMD_DR_PROMOTE_LINE_H */

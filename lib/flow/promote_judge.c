@@ -364,6 +364,13 @@ dr_promote_judge(const struct dr_promote_opts *o, enum dr_promote_verb verb,
 		dr_judge_failover(&j);
 	else if (verb == DR_VERB_SWITCHOVER)
 		dr_judge_switchover(&j);
+	else if (verb == DR_VERB_FOLLOW && j.primaries == 0)
+		dr_judge_refuse(&j, "no_primary", "dr-promote failover",
+		    "no server answers as the primary");
+	else if (verb == DR_VERB_FOLLOW && j.primaries > 1)
+		dr_judge_refuse(&j, "two_primaries",
+		    "stop the one that should not be, by hand",
+		    "%zu servers answer as primaries", j.primaries);
 	return 0;
 
 fail:

@@ -29,7 +29,7 @@ etcd(struct dr_judging *j)
 		    dr_format_time(l->hold.since, since), until,
 		    l->hold.why[0] != '\0' ? l->hold.why : "no reason given");
 	}
-	if (l->has_run)
+	if (l->has_run && !l->run_ours)
 		dr_judge_warn(j, "locked", "", "%s has the lock since %s (%s)",
 		    l->run.who, dr_format_time(l->run.since, since),
 		    l->run.verb);

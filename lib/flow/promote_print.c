@@ -15,6 +15,8 @@ verdict(const struct dr_plan *p, size_t i)
 
 	if (n->at == p->primary)
 		return "primary";
+	if (p->verb == DR_VERB_FOLLOW || p->verb == DR_VERB_UNDO)
+		return "-";
 	if ((int)i == p->chosen)
 		return "takes over";
 	if (n->eligible)
@@ -105,6 +107,14 @@ head(const struct dr_promote_opts *o, const struct dr_promote_look *l,
 	const char *verb =
 	    p->verb == DR_VERB_SWITCHOVER ? "switchover" : "failover";
 
+	if (p->verb == DR_VERB_UNDO)
+		return dr_buf_fmt(out, err,
+		    "Of %s, what an unfinished run did would be taken back.\n",
+		    o->set);
+	if (p->verb == DR_VERB_FOLLOW)
+		return dr_buf_fmt(out, err,
+		    "Of %s, all standbys would follow the primary%s.\n", o->set,
+		    p->chosen == -1 ? ", and there is none" : "");
 	if (p->chosen == -1)
 		return dr_buf_fmt(out, err,
 		    "A %s of %s is not possible: nobody can take over from "
@@ -178,14 +188,17 @@ dr_plan_text(const struct dr_promote_opts *o, const struct dr_promote_look *l,
 	    says("Refused", p->refusal, p->refusals, out, err) == -1 ||
 	    says("Warnings", p->warning, p->warnings, out, err) == -1)
 		return -1;
-	if (p->chosen == -1)
+	if (dr_plan_steps(o, l, p, &s, err) == -1)
+		return -1;
+	if (s.n == 0)
 		return 0;
-	if (dr_plan_steps(o, l, p, &s, err) == -1 ||
-	    dr_buf_str(out, "\nIt would, in this order:\n", err) == -1)
+	if (dr_buf_str(out, "\nIt would, in this order:\n", err) == -1)
 		return -1;
 	for (i = 0; i < s.n; i++)
 		if (dr_buf_fmt(out, err, "%3zu. %s\n", i + 1, s.text[i]) == -1)
 			return -1;
+	if (p->verb == DR_VERB_FOLLOW || p->verb == DR_VERB_UNDO)
+		return 0;
 	if (dr_buf_str(out, "\n", err) == -1 || loss(l, p, out, err) == -1)
 		return -1;
 	if (dr_known(p->rto_us))

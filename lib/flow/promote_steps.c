@@ -200,13 +200,60 @@ switchover(const struct dr_promote_opts *o, const struct dr_promote_look *l,
 	return 0;
 }
 
+static void
+follow(const struct dr_promote_opts *o, const struct dr_promote_look *l,
+    const struct dr_plan *p, struct dr_plan_steps *s)
+{
+	const char *primary = dr_plan_name(l, p->primary);
+	char all[256];
+
+	lock(o, s);
+	if (o->sync_names != NULL)
+		step(s, "set synchronous_standby_names of %s to %s", primary,
+		    o->sync_names);
+	if (list(l, -1, all, sizeof(all))[0] != '\0')
+		step(s, "point those of %s at %s that do not follow it", all,
+		    primary);
+}
+
+static void
+undo(const struct dr_promote_opts *o, const struct dr_promote_look *l,
+    const struct dr_plan *p, struct dr_plan_steps *s)
+{
+	const struct dr_node_facts *f;
+	size_t i;
+
+	lock(o, s);
+	if (l->has_intent && l->intent.step >= DR_STEP_PROMOTING)
+		step(s, "make sure that %s is dead, which was being promoted",
+		    l->intent.candidate);
+	for (i = 0; i < l->n; i++) {
+		f = &l->node[i].facts;
+		if (standby(l, i) && f->known && f->saved[0] != '\0' &&
+		    f->conninfo[0] == '\0')
+			step(s, "give %s its primary_conninfo back",
+			    l->view[i].name);
+	}
+	if (p->primary != -1)
+		step(s, "take standby.signal from %s, if it was put there",
+		    dr_plan_name(l, p->primary));
+	if (p->primary != -1 && o->route != NULL)
+		step(s, "have the route hook let clients go on, at %s",
+		    dr_plan_name(l, p->primary));
+	step(s, "take the intent back");
+}
+
 int
 dr_plan_steps(const struct dr_promote_opts *o, const struct dr_promote_look *l,
     const struct dr_plan *p, struct dr_plan_steps *s, struct dr_err *err)
 {
 	s->n = 0;
+	if (p->verb == DR_VERB_UNDO)
+		undo(o, l, p, s);
 	if (p->chosen == -1)
 		return 0;
+	if (p->verb == DR_VERB_FOLLOW)
+		follow(o, l, p, s);
 	if (p->verb == DR_VERB_FAILOVER)
 		return failover(o, l, p, s, err);
 	if (p->verb == DR_VERB_SWITCHOVER)
