@@ -21,14 +21,19 @@ struct options {
 };
 
 static void
+drop(struct option *o)
+{
+	if (o->value != NULL)
+		explicit_bzero(o->value, strlen(o->value));
+	free(o->value);
+	free(o->key);
+}
+
+static void
 wipe(struct options *o)
 {
-	while (o->n > 0) {
-		o->n--;
-		explicit_bzero(o->v[o->n].value, strlen(o->v[o->n].value));
-		free(o->v[o->n].value);
-		free(o->v[o->n].key);
-	}
+	while (o->n > 0)
+		drop(&o->v[--o->n]);
 }
 
 static int
@@ -38,22 +43,51 @@ wrong(struct dr_err *err)
 	    "primary_conninfo cannot be understood");
 }
 
+/* What says where to go. */
+static bool
+is_place(const char *key)
+{
+	static const char *const places[] = { "host", "hostaddr", "port",
+		"target_session_attrs", "load_balance_hosts" };
+	size_t i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (strcmp(key, places[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The last one of a name counts; places are not wanted. */
 static int
 keep(struct options *o, const char *key, size_t klen, const char *value,
     size_t vlen, struct dr_err *err)
 {
-	struct option *new = &o->v[o->n];
+	struct option new;
+	size_t i;
 
-	if (o->n == OPTIONS_MAX || klen == 0 || strspn(key, KEY) < klen)
+	if (klen == 0 || strspn(key, KEY) < klen)
 		return wrong(err);
-	new->key = strndup(key, klen);
-	new->value = strndup(value, vlen);
-	if (new->key == NULL || new->value == NULL) {
-		free(new->key);
-		free(new->value);
+	new.key = strndup(key, klen);
+	new.value = strndup(value, vlen);
+	if (new.key == NULL || new.value == NULL) {
+		drop(&new);
 		return dr_err_sys(err, "cannot allocate a connection string");
 	}
-	o->n++;
+	if (is_place(new.key)) {
+		drop(&new);
+		return 0;
+	}
+	for (i = 0; i < o->n; i++)
+		if (strcmp(o->v[i].key, new.key) == 0) {
+			drop(&o->v[i]);
+			o->v[i] = new;
+			return 0;
+		}
+	if (o->n == OPTIONS_MAX) {
+		drop(&new);
+		return wrong(err);
+	}
+	o->v[o->n++] = new;
 	return 0;
 }
 
@@ -218,20 +252,6 @@ read_uri(const char *s, struct options *o, struct dr_err *err)
 
 /* --- together ---------------------------------------------------------------- */
 
-/* What says where to go. */
-static bool
-is_place(const char *key)
-{
-	static const char *const places[] = { "host", "hostaddr", "port",
-		"target_session_attrs", "load_balance_hosts" };
-	size_t i;
-
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (strcmp(key, places[i]) == 0)
-			return true;
-	return false;
-}
-
 static int
 put(const struct options *o, const char *host, const char *port, bool named,
     struct dr_buf *out, struct dr_err *err)
@@ -246,8 +266,7 @@ put(const struct options *o, const char *host, const char *port, bool named,
 		return -1;
 	for (i = 0; i < o->n; i++) {
 		key = o->v[i].key;
-		if (is_place(key) ||
-		    (!named && strcmp(key, "application_name") == 0))
+		if (!named && strcmp(key, "application_name") == 0)
 			continue;
 		/* A service may name an address, which would win. */
 		if ((strcmp(key, "service") == 0 &&

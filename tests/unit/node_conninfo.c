@@ -70,6 +70,7 @@ main(void)
 		    PLACE " user='a b' password='x\\'y\\\\z'", true },
 		{ "password=x\\ y\\'z", PLACE " password='x y\\'z'", true },
 		{ "password='' user=u", PLACE " password='' user='u'", true },
+		{ "user=a user=b", PLACE " user='b'", true },
 		{ "passfile=/x/y sslmode=verify-full",
 		    PLACE " passfile='/x/y' sslmode='verify-full'", true },
 		{ "application_name=\xc3\xa4",
