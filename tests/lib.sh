@@ -82,6 +82,14 @@ pids_=
 helpers_= # children that SIGTERM ends
 ports_=5500
 
+# tree_ PID: it, and what descends from it
+tree_() {
+	echo "$1"
+	pgrep -P "$1" | while read -r t_; do
+		tree_ "$t_"
+	done
+}
+
 cleanup_() {
 	st_=$?
 	trap - EXIT
@@ -90,8 +98,12 @@ cleanup_() {
 		stop_pid_ "$p_"
 	done
 	for p_ in $helpers_; do
-		kill "$p_" 2>/dev/null && kill -CONT "$p_" 2>/dev/null &&
-			wait "$p_" 2>/dev/null
+		# as_pg in the background is a shell, and the command its child.
+		# shellcheck disable=SC2046 # words
+		set -- $(tree_ "$p_")
+		kill "$@" 2>/dev/null
+		kill -CONT "$@" 2>/dev/null
+		wait "$p_" 2>/dev/null
 	done
 	[ ! -s "$T/made" ] || drop_made_
 	cd /
