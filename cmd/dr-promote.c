@@ -10,8 +10,8 @@
 
 static const struct promote_verb *const verbs[] = { &promote_plan,
 	&promote_failover, &promote_switchover, &promote_follow, &promote_undo,
-	&promote_guard, &promote_hold, &promote_resume, &promote_status,
-	&promote_history };
+	&promote_rejoin, &promote_guard, &promote_hold, &promote_resume,
+	&promote_status, &promote_history };
 
 #define VERBS ((int)(sizeof(verbs) / sizeof(*verbs)))
 

@@ -17,7 +17,7 @@ struct promote_verb {
 
 extern const struct promote_verb promote_failover, promote_switchover,
     promote_follow, promote_undo, promote_guard, promote_hold, promote_resume,
-    promote_plan, promote_status, promote_history;
+    promote_plan, promote_status, promote_history, promote_rejoin;
 
 /* DR_EUSAGE where there are operands. */
 int promote_no_operand(const struct dr_cmd *, int argc, struct dr_err *);

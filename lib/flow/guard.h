@@ -87,6 +87,13 @@ int dr_guard_start(const struct dr_guard_opts *, struct dr_err *);
  */
 int dr_guard_run(const struct dr_guard_opts *, struct dr_err *);
 
+/*
+ * The name of the node on PGDATA: what NAME says, else its configuration.
+ * DR_EUSAGE: it has none, or it cannot be one.
+ */
+int dr_guard_name(const struct dr_guard_opts *, char name[DR_NODE_NAME],
+    struct dr_err *);
+
 /* --- the judgement ------------------------------------------------------- */
 
 enum dr_guard_leader {

@@ -8,6 +8,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/guard_int.h"
+#include "flow/rejoin.h"
 #include "pg/datadir.h"
 #include "pg/postmaster.h"
 
@@ -57,7 +58,8 @@ judge(struct start *s, struct dr_err *err)
 		    " of %s the primary is %s",
 		    s->who.name, e->epoch, s->o->set, e->leader);
 		dr_err_hint(err,
-		    "make it a standby of %s: dr-promote rejoin -n %s -D %s",
+		    "make it a standby of %s: dr-promote rejoin -n %s -D %s "
+		    "-d CONNINFO",
 		    e->leader, s->o->set, s->who.dir);
 		return refuse(s, err);
 	}
@@ -250,6 +252,15 @@ dr_guard_start(const struct dr_guard_opts *o, struct dr_err *err)
 	struct start s = { .o = o };
 	int rc = -1, n = 0;
 
+	if (o->pgdata != NULL && dr_rejoin_unusable(o->pgdata)) {
+		dr_err_set(err, DR_EPARTIAL,
+		    "no server may start on \"%s\": what rejoined or restored "
+		    "it did not finish",
+		    o->pgdata);
+		return dr_err_hint(err,
+		    "go on with it: dr-promote rejoin -n %s -D %s -d CONNINFO",
+		    o->set, o->pgdata);
+	}
 	if (dr_guard_who(o, &s.who, err) == -1)
 		return -1;
 	if (there(s.who.dir, "standby.signal", err)) {

@@ -139,3 +139,16 @@ dr_guard_value_get(const char *value, char name[DR_NODE_NAME],
 	json_decref(j);
 	return is;
 }
+
+int
+dr_guard_name(const struct dr_guard_opts *o, char name[DR_NODE_NAME],
+    struct dr_err *err)
+{
+	struct dr_guard_who w;
+
+	if (dr_guard_who(o, &w, err) == -1)
+		return -1;
+	memcpy(name, w.name, sizeof(w.name));
+	dr_guard_who_wipe(&w);
+	return 0;
+}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,7 @@ static int
 directory(struct dr_rejoin_run *run, struct dr_err *err)
 {
 	struct dr_err why = { 0 };
+	const struct passwd *who;
 	struct stat st;
 
 	if ((run->pgdata = realpath(run->o->pgdata, NULL)) == NULL ||
@@ -151,8 +153,11 @@ directory(struct dr_rejoin_run *run, struct dr_err *err)
 		dr_err_set(err, DR_EPARTIAL,
 		    "\"%s\" belongs to another user, as who its server runs",
 		    run->pgdata);
-		return dr_err_hint(err,
-		    "run this as that user (setpriv, sudo -u)");
+		return (who = getpwuid(st.st_uid)) != NULL
+		           ? dr_err_hint(err, "run this as %s (sudo -u %s)",
+		                 who->pw_name, who->pw_name)
+		           : dr_err_hint(err, "run this as user %lu",
+		                 (unsigned long)st.st_uid);
 	}
 	run->mode = (st.st_mode & 0050) == 0050 ? 0750 : 0700;
 	if (version_of(run, err) == -1)

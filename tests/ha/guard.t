@@ -47,6 +47,13 @@ match "and what to do" 'dr-promote rejoin -n main -D' "$T/err"
 match "which is kept" '"act":"guard",.*"result":"refused"' "$T/m/audit"
 status 3 "not even by breaking glass" may a --break-glass 2 \
     --lock etcd://127.0.0.1:1
+as_pg chmod 701 "$T/a"
+status 3 "nor may one that is not whole" may a
+match "it says so" 'rejoined or restored it did not finish' "$T/err"
+as_pg chmod 700 "$T/a"
+status 3 "the leader is not rejoined" as_pg dr-promote rejoin -D "$T/b" \
+    -d "host=$T/s $(at b) user=postgres" --dry-run
+match "it says so" 'epoch 2 of main the primary is b, this node' "$T/err"
 # Somebody starts it all the same.
 pg_start a
 t0=$(ms)
@@ -57,6 +64,9 @@ ok "which leaves the other alone" runs b
 put_epoch 3 a 2
 status 3 "a server of an older timeline" may a
 match "is told so" 'of timeline 1, older than that of epoch 3, 2$' "$T/err"
+status 3 "none is rejoined to another than the leader" as_pg dr-promote rejoin \
+    -D "$T/a" --name x -d "host=$T/s $(at b) user=postgres" --dry-run
+match "it says so" "is b, and in epoch 3 of main the primary is a" "$T/err"
 
 # --- held ------------------------------------------------------------------------------------
 status 0 "hold" dr-promote hold --why 'new switches' --for 2h

@@ -39,6 +39,13 @@ it() {
 	shift
 	as_pg "$rejoin" "$@" "$T/$node_" "$(conn "$primary")"
 }
+# verb NAME OPTION...: the same by dr-promote
+verb() {
+	node_=$1
+	shift
+	as_pg dr-promote rejoin -n main -D "$T/$node_" -d "$(conn "$primary")" \
+	    --lock none "$@"
+}
 primary=main
 digest="SELECT count(*) || md5(string_agg(t::text, ',' ORDER BY i)) FROM t"
 # streams NAME: it does, and has what $primary has
@@ -124,10 +131,23 @@ status 0 'one that went on, and crashed: a dry run' it a -n
 is 'it would be rewound' "$(field way)" rewind
 match 'its commits are counted' '^only here .* 5 commits, 20' "$T/out"
 match 'where they end is known' "to $end" "$T/out"
+status 3 'without --yes nothing is done' verb a
+match 'and it says so' 'nothing was done without --yes' "$T/err"
+status 2 'a lock has to be named' as_pg dr-promote rejoin -n main \
+    -D "$T/a" -d "$(conn main)" --yes
+status 0 'the verb says the same as JSON' verb a --dry-run --json
+match 'the way' '"way":"rewind",.*"done":false.*"commits":5' "$T/out"
+if [ "$(id -u)" = 0 ]; then
+	status 3 'root does not touch it' dr-promote rejoin -n main \
+	    -D "$T/a" -d "$(conn main)" --lock none --yes
+	match 'and says who may' 'run this as postgres' "$T/err"
+fi
 tree a >"$T/after"
 ok 'nothing was changed' cmp "$T/before" "$T/after"
-status 0 'and in earnest' it a
+status 0 'and in earnest' verb a --yes --audit "$T/k/audit"
 is 'it was rewound' "$(field way)" rewind
+match 'that is in the audit trail' '"act":"rejoin",.*"way":"rewind",.*"result":"ok"' \
+    "$T/k/audit"
 kept=$(field 'kept in')
 ok 'what it alone had is kept beside it' test -d "$kept/pg_wal" -a \
     "${kept%-*}" = "$T/a.diverged"
