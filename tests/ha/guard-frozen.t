@@ -6,6 +6,7 @@
 . "${0%/*}/etcd.sh"
 . "${0%/*}/guard.sh"
 
+hang=2s
 guards_begin
 guards_pair
 
@@ -24,6 +25,17 @@ wait_until $((ttl * 1000 + 700))
 t0=$(ms)
 thaw
 stopped_by 700 a
+
+# --- a server that is frozen --------------------------------------------------------------
+again
+# shellcheck disable=SC2046 # words
+freeze $(all_of a)
+t0=$(ms)
+stopped_by 4000 a
+match "for its silence" 'it has not answered for more than 2000 ms' "$T/a.guard"
+frozen_=
+# Where the first process reaps nobody, the number of the dead lives on.
+rm -f "$T/a/postmaster.pid" "$T/s/.s.PGSQL.$(cat "$T/a.port")"*
 
 # --- killed -----------------------------------------------------------------------------
 again

@@ -74,7 +74,9 @@ guard() {
 	    DR_AUDIT="$T/m/audit" sh -c 'echo $$ >"$0"; exec "$@"' \
 	    "$T/m/$g_.pid" dr-promote guard --run -D "$T/$g_" \
 	    -d "host=$T/s $(at "$g_") user=postgres dbname=postgres" \
-	    --ttl ${ttl}s "$@" >>"$T/$g_.guard" 2>&1 3>&- &
+	    --ttl ${ttl}s ${hang:+--hang "$hang"} --stop \
+	    'echo "$DR_HOOK $DR_MODE $DR_PGDATA" >>"$DR_METRICS_DIR/hooks"' \
+	    "$@" >>"$T/$g_.guard" 2>&1 3>&- &
 	until_ "a guard beside $g_" test -s "$T/m/$g_.pid"
 	pids_="$pids_ $(gpid "$g_")"
 }

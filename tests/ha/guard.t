@@ -39,6 +39,7 @@ put_epoch 2 b 2
 t0=$(ms)
 stopped_by 3000 a
 match "it is stopped for another's epoch" 'in epoch 2 b leads' "$T/a.guard"
+match "after the stop hook was asked to do it" "^stop immediate $T/a\$" "$T/m/hooks"
 leads b 0
 ok "whose guard has waited for that" ours_ "$(pm b)"
 status 3 "the former one may not start again" may a
@@ -67,6 +68,18 @@ match "is told so" 'of timeline 1, older than that of epoch 3, 2$' "$T/err"
 status 3 "none is rejoined to another than the leader" as_pg dr-promote rejoin \
     -D "$T/a" --name x -d "host=$T/s $(at b) user=postgres" --dry-run
 match "it says so" "is b, and in epoch 3 of main the primary is a" "$T/err"
+
+# --- units ------------------------------------------------------------------------------------
+if command -v systemd-analyze >/dev/null 2>&1; then
+	mkdir "$T/units"
+	sed "s|=dr-promote|=$bin/dr-promote|" \
+	    "$top/scripts/systemd/dr-guard@.service" >"$T/units/dr-guard@.service"
+	status 0 "the guard's unit is well-formed" systemd-analyze verify \
+	    --man=no "$T/units/dr-guard@15-main.service"
+	is "and nothing is said of it" "$(cat "$T/err")" ""
+else
+	skip "the units are well-formed" "there is no systemd-analyze"
+fi
 
 # --- held ------------------------------------------------------------------------------------
 status 0 "hold" dr-promote hold --why 'new switches' --for 2h
