@@ -1,4 +1,4 @@
-/* What a run does to servers and routers, and how it is taken back. */
+/* What a run does to servers, and how it is taken back. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/promote_run.h"
-#include "pg/beat.h"
 #include "pg/libpq.h"
 
-#define SLICE_MS 1000 /* of a wait, between two looks at the lock */
-#define PAUSE_NS 20000000
+#define SLICE_MS     1000 /* of a wait, between two looks at the lock */
+#define PAUSE_NS     20000000
+#define RECEIVERS_MS 3000 /* they look at etcd four times a second */
 
 /* --- who is where ----------------------------------------------------------------- */
 
@@ -115,6 +115,46 @@ stored(const struct dr_run *r, const struct dr_plan_node *p)
 	return most;
 }
 
+/* Has every receiver of WAL that may acknowledge let go of the old one? */
+static bool
+all_let_go(const struct dr_run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->look.reports; i++) {
+		const struct dr_rec_node *n = &r->look.report[i];
+
+		if (strcmp(n->kind, "receiver") == 0 &&
+		    dr_syncnames_match(&r->plan.names, n->name) &&
+		    n->token != r->intent.token)
+			return false;
+	}
+	return true;
+}
+
+/* They heed the intent by themselves, and say so in etcd. */
+static int
+receivers(struct dr_run *r, struct dr_err *err)
+{
+	const struct timespec pause = { 0, PAUSE_NS };
+	const int64_t until = dr_run_until(RECEIVERS_MS);
+	int rc;
+
+	if (r->o->coord == NULL || !r->plan.names_known)
+		return 0;
+	while (!all_let_go(r) && dr_monotonic() < until) {
+		(void)nanosleep(&pause, NULL);
+		if (dr_run_tick(r, err) == -1 || dr_check_stop(err) == -1)
+			return -1;
+		r->asking = true;
+		rc = dr_promote_look_coord(r->o, &r->look, err);
+		r->asking = false;
+		if (rc == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* Where all of them end, with a look at the lock now and then. */
 static int
 ends(struct dr_run *r, uint64_t want, struct dr_err *err)
@@ -168,7 +208,8 @@ dr_run_cut(struct dr_run *r, struct dr_err *err)
 		if (node[i]->err.cause != DR_OK)
 			dr_warn("%s cannot be cut off: %s", name_of(node[i]),
 			    node[i]->err.msg);
-	if (ends(r, 0, err) == -1 || dr_run_judge(r, err) == -1)
+	if (receivers(r, err) == -1 || ends(r, 0, err) == -1 ||
+	    dr_run_judge(r, err) == -1)
 		return -1;
 	/* What only a store has is fetched from there (restore_command). */
 	if ((p = dr_run_chosen(r)) == NULL || (want = stored(r, p)) <= p->lsn)
@@ -389,133 +430,6 @@ dr_run_promote(struct dr_run *r, struct dr_err *err)
 	return r->intent.step < DR_STEP_PROMOTED
 	           ? dr_run_step(r, DR_STEP_PROMOTED, err)
 	           : 0;
-}
-
-/* --- hooks ------------------------------------------------------------------------------ */
-
-/* Where reads may go: all standbys but the new primary. */
-static int
-replicas(const struct dr_run *r, struct dr_buf *out, struct dr_err *err)
-{
-	struct dr_node *other[DR_PG_HOSTS_MAX];
-	const size_t n = dr_run_standbys(r, true, other);
-	char host[256], port[8];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (dr_run_address(&r->look, (int)(other[i] - r->look.node),
-		        host, port, err) == -1 ||
-		    dr_buf_fmt(out, err, "%s%s:%s", i == 0 ? "" : " ", host,
-		        port) == -1)
-			return -1;
-	return 0;
-}
-
-static struct dr_hook
-hook(const struct dr_run *r, const char *kind, const char *command, uint64_t ms)
-{
-	const struct dr_hook h = {
-		.kind = kind,
-		.command = command,
-		.set = r->o->set,
-		.epoch = r->epoch,
-		.old_node = r->old_name,
-		.old_host = r->old_host,
-		.old_port = r->old_port,
-		.timeout_ms = ms,
-	};
-
-	return h;
-}
-
-int
-dr_run_hook(struct dr_run *r, const char *kind, const char *command,
-    const char *role, const char *mode, uint64_t ms, enum dr_hook_said *said,
-    struct dr_err *why, struct dr_err *err)
-{
-	struct dr_hook h = hook(r, kind, command, ms);
-
-	h.node = r->old_name;
-	h.host = r->old_host;
-	h.port = r->old_port;
-	h.role = role;
-	h.mode = mode;
-	return dr_hook_run(&h, said, NULL, why, err);
-}
-
-/* Through the router, until it is acknowledged. */
-static int
-write_through(struct dr_run *r, struct dr_err *err)
-{
-	const struct timespec pause = { 0, PAUSE_NS / 4 };
-	const int64_t until = dr_run_until(r->o->promote_ms);
-	struct dr_pg_host *host = NULL;
-	struct dr_ask ask;
-	size_t n = 0;
-	int64_t beat;
-	int rc = 0;
-
-	if (dr_pg_hosts(&r->o->through, 1, &host, &n, err) == -1)
-		return -1;
-	while (rc == 0 && dr_monotonic() < until) {
-		memset(&ask, 0, sizeof(ask));
-		if ((rc = dr_run_tick(r, err)) == -1 ||
-		    (rc = dr_pg_hosts_find(host, 1, dr_run_until(SLICE_MS),
-		         err)) == -1)
-			break;
-		dr_ask_open(&ask, &host[0], dr_run_until(SLICE_MS));
-		if ((rc = dr_ask_wait(&ask, err)) == 0 && ask.at == DR_ASK_IDLE)
-			rc = dr_beat_write(&ask, dr_run_until(SLICE_MS), &beat,
-			    err);
-		if (rc == 0)
-			(void)nanosleep(&pause, NULL);
-		dr_ask_close(&ask);
-	}
-	if (rc == 0)
-		dr_err_set(err, DR_EFAIL, "no write through %s is acknowledged",
-		    host[0].where);
-	dr_pg_hosts_free(host, n);
-	return rc == 1 ? 0 : -1;
-}
-
-int
-dr_run_route(struct dr_run *r, const char *action, struct dr_err *err)
-{
-	struct dr_hook h = hook(r, "route", r->o->route, r->o->pause_ms);
-	struct dr_buf list = { .max = 65536 };
-	enum dr_hook_said said;
-	struct dr_err why = { 0 };
-	int rc = -1;
-
-	if (r->o->route == NULL)
-		goto write;
-	if (replicas(r, &list, err) == -1)
-		goto out;
-	h.action = action;
-	h.node = name_of(dr_run_node(r));
-	h.host = r->new_host;
-	h.port = r->new_port;
-	h.replicas = list.data;
-	r->touched = true;
-	if (dr_hook_run(&h, &said, NULL, &why, err) == -1)
-		goto out;
-	if (said != DR_HOOK_DONE) {
-		dr_err_set(err, DR_EFAIL, "the router's hook (%s): %s: %s",
-		    action, dr_hook_word(said), why.msg);
-		goto out;
-	}
-write:
-	rc = 0;
-	if (strcmp(action, "switch") == 0) {
-		if (r->o->through != NULL)
-			rc = write_through(r, err);
-		if (rc == 0 && (r->o->route != NULL || r->o->through != NULL))
-			r->ev->t_routed = dr_now();
-	}
-
-out:
-	dr_buf_free(&list);
-	return rc;
 }
 
 /* --- back --------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ intent(struct dr_judging *j)
 	const struct dr_rec_intent *i = dr_judge_intent(j);
 	char began[DR_TIME_LEN];
 
-	if (i == NULL || j->resumes)
+	if (i == NULL || j->resumes || j->l->run_ours)
 		return;
 	(void)dr_format_time(i->began, began);
 	/* Nothing irreversible was done: a failover takes its place. */

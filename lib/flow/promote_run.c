@@ -279,7 +279,9 @@ dr_run_lock(struct dr_run *r, struct dr_err *err)
 	}
 	r->ev->t_lock = dr_now();
 	r->look.run_ours = true;
-	return 0;
+	/* With its token, which receivers of WAL heed it by. */
+	return intends(r) && !r->resumed ? dr_run_step(r, DR_STEP_CHOSEN, err)
+	                                 : 0;
 }
 
 static int
