@@ -39,6 +39,7 @@ struct dr_promote_opts {
 	bool allow_data_loss, allow_async, cross_region;
 	bool yes, dry_run, json;
 	int observers;       /* that must agree; 0: none are asked */
+	const char *vote;    /* failover: that observer's, "down"; NULL */
 	int ttl;             /* of the lock, seconds */
 	uint64_t timeout_ms; /* of a query, or a connection */
 	/*

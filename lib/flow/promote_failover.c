@@ -6,6 +6,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "flow/promote_run.h"
+#include "flow/promote_vote.h"
 
 #define POLL_NS 20000000
 
@@ -221,6 +222,8 @@ dr_promote_failover(const struct dr_promote_opts *o,
 	int rc;
 
 	rc = dr_run_begin(&r, o, DR_VERB_FAILOVER, ev, err);
+	if (rc == 0 && !dr_run_left_behind(&r.look))
+		rc = dr_run_vote(&r, err);
 	if (rc == 0 && dr_run_left_behind(&r.look))
 		(void)dr_run_go_on(&r, err);
 	else if (rc == 0) {
