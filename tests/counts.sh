@@ -16,6 +16,7 @@ rpo		1	25
 lagrpo		3	50
 clusters	1	12
 races		20	500
+chaos		1	20
 outage		1	60
 pause		2	70
 long		0	1
