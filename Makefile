@@ -230,6 +230,7 @@ run-bench: $(tools)
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/run && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/lag && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/down && \
+	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/failover && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/wal && \
 	    PATH="$(CURDIR)/$(B)/bin:$$PATH" python3 tests/bench/store
 
