@@ -325,6 +325,9 @@ dr_run_gather(struct dr_run *r, struct dr_err *err)
 	struct dr_err why;
 	size_t i;
 
+	/* Hooks take their time. */
+	if (dr_run_tick(r, err) == -1)
+		return -1;
 	/* They stream from it while it is a standby still, and with it they
 	 * go over to the new timeline at once. */
 	for (i = 0; i < n; i++) {
@@ -343,7 +346,7 @@ dr_run_gather(struct dr_run *r, struct dr_err *err)
 		        dr_node_slot(chosen, slot, until, &why) == -1) ||
 		    dr_node_follow(other[i], r->new_host, r->new_port, slot,
 		        until, &why) == -1) {
-			if (why.cause == DR_ESTOP) {
+			if (why.cause == DR_ESTOP || r->lost) {
 				*err = why;
 				return -1;
 			}
@@ -422,8 +425,13 @@ dr_run_promote(struct dr_run *r, struct dr_err *err)
 			return -1;
 		r->ev->tli = tli;
 		r->ev->fork = dr_run_chosen(r)->lsn;
-	} else
+	} else {
+		const struct dr_history *h = &n->facts.history;
+
 		r->ev->tli = n->view->tli;
+		if (n->facts.has_history && h->n > 0)
+			r->ev->fork = h->v[h->n - 1].end;
+	}
 	if (write_there(r, err) == -1)
 		return -1;
 	r->ev->t_first_write = dr_now();
@@ -434,17 +442,41 @@ dr_run_promote(struct dr_run *r, struct dr_err *err)
 
 /* --- back --------------------------------------------------------------------------------- */
 
+/* Talk again to those whose connection was left in the middle of something. */
+static void
+reconnect(struct dr_run *r)
+{
+	struct dr_err err = { 0 };
+	size_t i;
+
+	for (i = 0; i < r->look.n; i++)
+		if (r->look.view[i].probe.state == DR_PROBE_STANDBY &&
+		    r->look.node[i].ask.at != DR_ASK_IDLE) {
+			dr_nodes_close(&r->look.node[i], 1);
+			if (dr_nodes_open(&r->look.host[i], &r->look.view[i],
+			        &r->look.node[i], 1,
+			        dr_run_until(r->o->timeout_ms), &err) == -1)
+				dr_warn_err(&err);
+		}
+}
+
 void
 dr_run_back(struct dr_run *r)
 {
 	struct dr_node *node[DR_PG_HOSTS_MAX];
-	const size_t n = dr_run_standbys(r, false, node);
 	struct dr_err err = { 0 };
 	bool whole = true;
-	size_t i;
+	size_t i, n;
 
-	/* That may be for a second signal, but not for the lock's loss. */
+	/* Whoever has the lock now may count on those that are cut off. */
 	dr_each_second(NULL, NULL);
+	if (!dr_run_relock(r)) {
+		dr_warn("what was begun is left to whoever has the lock now, "
+		        "or to dr-promote undo");
+		return;
+	}
+	reconnect(r);
+	n = dr_run_standbys(r, false, node);
 	if (r->end != NULL || r->intent.step == DR_STEP_CHOSEN) {
 		if (dr_nodes_uncut(node, n, dr_run_until(r->o->timeout_ms),
 		        &err) == -1)

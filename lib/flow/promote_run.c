@@ -206,20 +206,38 @@ intends(const struct dr_run *r)
 	return r->verb == DR_VERB_FAILOVER || r->verb == DR_VERB_SWITCHOVER;
 }
 
+/* 1 it is ours, 0 *HOLDER's, or (NULL) an op's condition does not hold; -1. */
+static int
+take(struct dr_run *r, const struct dr_coord_op *ops, size_t n, char **holder,
+    struct dr_err *err)
+{
+	struct dr_rec_run me = { .since = r->ev->t_began };
+	struct dr_buf run = { .max = 4096 };
+	int rc = -1;
+
+	*holder = NULL;
+	(void)snprintf(me.verb, sizeof(me.verb), "%s", r->ev->verb);
+	if (who(me.who, sizeof(me.who), me.nonce, err) == 0 &&
+	    dr_rec_run_put(&me, &run, err) == 0) {
+		r->asking = true;
+		rc = dr_coord_take(r->o->coord, "run", run.data, r->o->ttl, ops,
+		    n, &r->held, holder, err);
+		r->asking = false;
+	}
+	dr_buf_free(&run);
+	return rc;
+}
+
 static int
 lock_etcd(struct dr_run *r, struct dr_err *err)
 {
-	struct dr_buf run = { .max = 4096 }, intent = { .max = 4096 };
-	struct dr_rec_run me = { .since = r->ev->t_began };
+	struct dr_buf intent = { .max = 4096 };
 	struct dr_rec_run other;
 	struct dr_err bad = { 0 };
 	char *holder = NULL;
 	int rc = -1, n;
 
-	(void)snprintf(me.verb, sizeof(me.verb), "%s", r->ev->verb);
-	if (who(me.who, sizeof(me.who), me.nonce, err) == -1 ||
-	    dr_rec_run_put(&me, &run, err) == -1 ||
-	    (intends(r) && dr_rec_intent_put(&r->intent, &intent, err) == -1))
+	if (intends(r) && dr_rec_intent_put(&r->intent, &intent, err) == -1)
 		goto out;
 	{
 		/* As it was seen, and no hold put meanwhile. */
@@ -229,10 +247,7 @@ lock_etcd(struct dr_run *r, struct dr_err *err)
 			{ "hold", NULL, false, false, 0 },
 		};
 
-		r->asking = true;
-		n = dr_coord_take(r->o->coord, "run", run.data, r->o->ttl, ops,
-		    intends(r) ? 2 : 0, &r->held, &holder, err);
-		r->asking = false;
+		n = take(r, ops, intends(r) ? 2 : 0, &holder, err);
 	}
 	if (n == 1) {
 		r->locked = true;
@@ -253,7 +268,6 @@ lock_etcd(struct dr_run *r, struct dr_err *err)
 
 out:
 	free(holder);
-	dr_buf_free(&run);
 	dr_buf_free(&intent);
 	return rc;
 }
@@ -282,6 +296,35 @@ dr_run_lock(struct dr_run *r, struct dr_err *err)
 	/* With its token, which receivers of WAL heed it by. */
 	return intends(r) && !r->resumed ? dr_run_step(r, DR_STEP_CHOSEN, err)
 	                                 : 0;
+}
+
+bool
+dr_run_relock(struct dr_run *r)
+{
+	const struct dr_coord_key_ *k;
+	struct dr_rec_intent now;
+	struct dr_err err = { 0 };
+	char *holder;
+	bool ours = false;
+
+	if (!r->lost)
+		return true;
+	if (take(r, NULL, 0, &holder, &err) == 1) {
+		r->lost = false;
+		r->asking = true;
+		ours = dr_promote_look_coord(r->o, &r->look, &err) == 0 &&
+		       (k = dr_coord_find(&r->look.keys, "intent")) != NULL &&
+		       dr_rec_intent_get(k->value, &now, &err) == 0 &&
+		       now.token == r->intent.token;
+		r->asking = false;
+		if (ours)
+			r->intent_was = was(r, "intent");
+		else
+			r->intended = false;
+	}
+	free(holder);
+	dr_warn_err(&err);
+	return ours;
 }
 
 static int
@@ -419,14 +462,16 @@ dr_run_end(struct dr_run *r, struct dr_err *err)
 {
 	struct dr_promote_event *ev = r->ev;
 	struct dr_err bad = { 0 };
+	int64_t again;
 	const bool open = r->intended && r->intent.step >= DR_STEP_STOPPING;
 
 	dr_each_second(NULL, NULL);
 	ev->t_ended = dr_now();
-	if (ev->t_routed != DR_UNKNOWN && ev->t_last_ack != DR_UNKNOWN)
-		ev->rto_us = ev->t_routed - ev->t_last_ack;
-	else if (ev->t_routed != DR_UNKNOWN)
-		ev->rto_us = ev->t_routed - ev->t_detect;
+	again = ev->t_routed != DR_UNKNOWN ? ev->t_routed : ev->t_first_write;
+	if (again != DR_UNKNOWN)
+		ev->rto_us =
+		    again - (ev->t_last_ack != DR_UNKNOWN ? ev->t_last_ack
+		                                          : ev->t_detect);
 	if (err->cause == DR_OK || !open)
 		forget(r);
 	if (err->cause != DR_OK) {

@@ -60,6 +60,11 @@ int dr_run_lock(struct dr_run *, struct dr_err *);
  * must not begin.
  */
 int dr_run_step(struct dr_run *, enum dr_step, struct dr_err *);
+/*
+ * Where the lock was lost: take it again, if nobody has and what is intended
+ * is still ours.  False: what was begun is somebody else's to take back.
+ */
+bool dr_run_relock(struct dr_run *);
 /* Renew the lock if that is due. */
 int dr_run_tick(struct dr_run *, struct dr_err *);
 

@@ -144,6 +144,11 @@ back(struct dr_run *r)
 	struct dr_err err = { 0 };
 
 	dr_each_second(NULL, NULL);
+	if (!dr_run_relock(r)) {
+		dr_warn("what was begun is left to whoever has the lock now, "
+		        "or to dr-promote undo");
+		return;
+	}
 	if (r->demoted && dr_node_undemote(old_node(r),
 	                      dr_run_until(r->o->timeout_ms), &err) == -1) {
 		dr_warn_err(&err);
