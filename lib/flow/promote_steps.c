@@ -87,6 +87,9 @@ sync_set(const struct dr_promote_look *l, const struct dr_plan *p,
 
 	if (!p->names_known || p->names.wait == 0)
 		return 0;
+	/* Where it lies is no name by which it could acknowledge. */
+	if (p->old != -1 && strcmp(old, l->view[p->old].where) == 0)
+		old = "";
 	if (dr_syncnames_swap(&p->names, l->seen[p->node[p->chosen].at].member,
 	        old, &after, err) == -1 ||
 	    dr_syncnames_format(&after, &text, err) == -1)
