@@ -300,7 +300,25 @@ pg_new() {
 	pg_use "$name_"
 }
 
+# bury_ NAME: a server that was killed, and that its parent (process 1) has
+# not waited for, or never does, is taken for one that runs by all the others.
+bury_() {
+	p_=$(head -n 1 "$T/$1/postmaster.pid" 2>/dev/null) && [ -n "$p_" ] ||
+		return 0
+	case $(ps -o stat= -p "$p_") in
+	Z*)
+		rm -f "$T/$1/postmaster.pid"
+		for p_ in "$T"/s/.s.PGSQL.*.lock; do
+			[ ! -e "$p_" ] || case $(ps -o stat= -p "$(head -n 1 "$p_")") in
+			Z*) rm -f "$p_" ;;
+			esac
+		done
+		;;
+	esac
+}
+
 pg_start() {
+	bury_ "$1"
 	pg_port_ "$1"
 	pg_use "$1"
 	: >>"$T/$1.log"
@@ -315,6 +333,8 @@ pg_start() {
 }
 
 pg_stop() {
+	bury_ "$1"
+	[ -e "$T/$1/postmaster.pid" ] || return 0
 	as_pg "$(cat "$T/$1.bin")/pg_ctl" -D "$T/$1" -w -s -t 120 \
 	    -m "${2:-fast}" stop >"$T/ctl.out" 2>&1
 }

@@ -253,6 +253,8 @@ former_of(const struct dr_run *r)
 {
 	const int old = r->plan.old;
 
+	if (old != -1 && r->look.seen[old].member[0] != '\0')
+		return r->look.seen[old].member;
 	return old != -1 && strcmp(r->old_name, r->look.view[old].where) == 0
 	           ? ""
 	           : r->old_name;
