@@ -9,6 +9,7 @@ need dr-promote dr-lag pgbouncer etcdctl setsid
 PATH=$PATH:$top/scripts
 
 end_chaos() {
+	kill -KILL "$(cat "$T/etcd1.pid")" 2>/dev/null
 	guards_off
 	"$T/observers" stop
 	end_ours
@@ -82,6 +83,12 @@ for n in w1 w2; do
 	p=\$(cat "$T/\$n.pid" 2>/dev/null)
 	if [ "\${1:-start}" = stop ]; then
 		[ -z "\$p" ] || kill -TERM "\$p" 2>/dev/null
+		i=0
+		while [ -n "\$p" ] && kill -0 "\$p" 2>/dev/null &&
+		    [ \$i -lt 100 ]; do
+			i=\$((i + 1))
+			sleep 0.05
+		done
 	elif [ -z "\$p" ] || ! kill -0 "\$p" 2>/dev/null; then
 		DR_STATE=$T/\$n.state setsid dr-watch -v -n main $ring \
 		    --lock $etcd $hooks --name \$n --max-failovers 999 \
@@ -146,6 +153,20 @@ END
 [ "$root_" = no ] || sed -i 's/yespgbouncer/setpriv --reuid=postgres --regid=postgres --init-groups pgbouncer/' "$T/router"
 chmod 755 "$T/router"
 
+cat >"$T/member" <<END
+#!/bin/sh
+if [ "\$1" = kill ]; then
+	kill -KILL \$(cat "$T/etcd1.pid")
+else
+	setsid etcd --name m1 --data-dir "$T/etcd1" --unsafe-no-fsync \
+	    --heartbeat-interval 50 --election-timeout 500 \
+	    --logger zap --log-outputs stderr $(tr '\n' ' ' <"$T/etcd1.args") \
+	    >>"$T/etcd1.log" 2>&1 </dev/null &
+	echo \$! >"$T/etcd1.pid"
+fi
+END
+chmod 755 "$T/member"
+
 {
 	echo "set=main through='$through' rto=30s nodes='main s1 s2'"
 	echo "system=$(psql_ 'SELECT system_identifier FROM pg_control_system()')"
@@ -155,6 +176,7 @@ chmod 755 "$T/router"
 	done
 	echo "rejoin=$T/rejoin lock=$etcd"
 	echo "router_kill='$T/router kill' router_start='$T/router start'"
+	echo "etcd_kill='$T/member kill' etcd_start='$T/member start'"
 	echo "coordinator_start='$T/observers start'"
 	echo "coordinator_stop='$T/observers stop'"
 } >"$T/conf"
