@@ -8,10 +8,16 @@
 need dr-promote dr-lag pgbouncer etcdctl setsid
 PATH=$PATH:$top/scripts
 
+# What experiments have started again is not known otherwise.
 end_chaos() {
-	kill -KILL "$(cat "$T/etcd1.pid")" 2>/dev/null
 	guards_off
 	"$T/observers" stop
+	thaw
+	for n_ in main s1 s2; do
+		p_=$(pm "$n_" 2>/dev/null) && pids_="$pids_ $p_"
+	done
+	kill "$(cat "$T/s/pb.pid")" 2>/dev/null
+	kill -KILL "$(cat "$T/etcd1.pid")" 2>/dev/null
 	end_ours
 }
 trap end_chaos EXIT
