@@ -303,18 +303,11 @@ pg_new() {
 # bury_ NAME: a server that was killed, and that its parent (process 1) has
 # not waited for, or never does, is taken for one that runs by all the others.
 bury_() {
-	p_=$(head -n 1 "$T/$1/postmaster.pid" 2>/dev/null) && [ -n "$p_" ] ||
-		return 0
-	case $(ps -o stat= -p "$p_") in
-	Z*)
-		rm -f "$T/$1/postmaster.pid"
-		for p_ in "$T"/s/.s.PGSQL.*.lock; do
-			[ ! -e "$p_" ] || case $(ps -o stat= -p "$(head -n 1 "$p_")") in
-			Z*) rm -f "$p_" ;;
-			esac
-		done
-		;;
-	esac
+	for p_ in "$T/$1/postmaster.pid" "$T"/s/.s.PGSQL.*.lock; do
+		[ ! -s "$p_" ] || case $(ps -o stat= -p "$(head -n 1 "$p_")") in
+		Z*) rm -f "$p_" ;;
+		esac
+	done
 }
 
 pg_start() {

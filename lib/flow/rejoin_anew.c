@@ -238,8 +238,7 @@ static int
 basebackup(struct dr_rejoin_run *run, struct dr_err *err)
 {
 	char *program = dr_rejoin_program(run, "pg_basebackup", err);
-	char d[] = "--dbname=service=drtools_rejoin",
-	     x[] = "--wal-method=stream";
+	char d[] = "--dbname=service=dr-rejoin", x[] = "--wal-method=stream";
 	char c[] = "--checkpoint=fast", w[] = "--no-password";
 	char *to = dr_fmt(err, "--pgdata=%s", run->pgdata), *slot = NULL;
 	char *argv[] = { program, d, x, c, w, to, NULL, NULL };

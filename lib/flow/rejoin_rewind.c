@@ -98,7 +98,7 @@ static int
 rewind_it(struct dr_rejoin_run *run, bool dry, struct dr_err *err)
 {
 	struct dr_buf out = { .max = SAID_MAX };
-	const char *args[12] = { "--source-server=service=drtools_rejoin",
+	const char *args[12] = { "--source-server=service=dr-rejoin",
 		"--progress", "--no-ensure-shutdown" };
 	const char *need;
 	char *target, *file = NULL;

@@ -16,7 +16,7 @@
 #define OUTPUT_MAX  (4U << 20)
 #define SERVICE_MAX 65536U
 
-static const char service_name[] = "drtools_rejoin";
+static const char service_name[] = "dr-rejoin";
 
 /* DIR/NAME, if it can be run; NULL with or without ERR. */
 static char *

@@ -63,11 +63,12 @@ ok "which leaves the other alone" runs b
 
 # --- an old copy of the leader ------------------------------------------------------------
 put_epoch 3 a 2
-status 3 "a server of an older timeline" may a
-match "is told so" 'of timeline 1, older than that of epoch 3, 2$' "$T/err"
+# Before the guard of b stops it for that.
 status 3 "none is rejoined to another than the leader" as_pg dr-promote rejoin \
     -D "$T/a" --name x -d "host=$T/s $(at b) user=postgres" --dry-run
 match "it says so" "is b, and in epoch 3 of main the primary is a" "$T/err"
+status 3 "a server of an older timeline" may a
+match "is told so" 'of timeline 1, older than that of epoch 3, 2$' "$T/err"
 
 # --- units ------------------------------------------------------------------------------------
 if command -v systemd-analyze >/dev/null 2>&1; then

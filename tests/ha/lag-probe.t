@@ -62,6 +62,10 @@ psql_ "ALTER SYSTEM RESET synchronous_standby_names"
 psql_ "SELECT pg_reload_conf()" >"$T/out"
 
 psql_ "CREATE ROLE nobody LOGIN"
+# The commit that hung has let go of its connection.
+until_sql main 1 "SELECT count(*) FROM pg_stat_activity
+    WHERE backend_type = 'client backend'"
+pg_use main
 sleepers=
 for i in 1 2 3; do
 	psql -qAtX -U nobody -c "SELECT pg_sleep(600)" >"$T/sleep.out" 2>&1 &

@@ -240,7 +240,7 @@ kill -KILL "$(cat "$T/s/pid")"
 wait "$p"
 kill "$(cat "$T/s/sleep")"
 match 'the password comes by the environment' \
-    '=service=drtools_rejoin .* geheim$' "$T/s/args"
+    '=service=dr-rejoin .* geheim$' "$T/s/args"
 is 'all else in a file of its own' \
     "$(stat -c %a "$T/s/service") $(grep -c geheim "$T/s/service")" '600 0'
 match 'no time is set to it' '^options=.*statement_timeout=0$' "$T/s/service"
