@@ -471,7 +471,7 @@ dr_run_back(struct dr_run *r)
 	size_t i, n;
 
 	/* Whoever has the lock now may count on those that are cut off. */
-	dr_each_second(NULL, NULL);
+	dr_run_settle();
 	if (!dr_run_relock(r)) {
 		dr_warn("what was begun is left to whoever has the lock now, "
 		        "or to dr-promote undo");

@@ -457,6 +457,14 @@ forget(struct dr_run *r)
 	r->intended = false;
 }
 
+void
+dr_run_settle(void)
+{
+	dr_each_second(NULL, NULL);
+	if (dr_stopped() != 0)
+		dr_stop_heard();
+}
+
 int
 dr_run_end(struct dr_run *r, struct dr_err *err)
 {
@@ -465,7 +473,7 @@ dr_run_end(struct dr_run *r, struct dr_err *err)
 	int64_t again;
 	const bool open = r->intended && r->intent.step >= DR_STEP_STOPPING;
 
-	dr_each_second(NULL, NULL);
+	dr_run_settle();
 	ev->t_ended = dr_now();
 	again = ev->t_routed != DR_UNKNOWN ? ev->t_routed : ev->t_first_write;
 	if (again != DR_UNKNOWN)

@@ -103,6 +103,9 @@ int dr_run_go_on(struct dr_run *, struct dr_err *);
 /* Start what was primary, now stopped, as a standby, and wait for it. */
 int dr_run_start_old(struct dr_run *, struct dr_err *);
 
+/* What stopped the run does not stop what it takes back, and tells. */
+void dr_run_settle(void);
+
 /*
  * Before the point of no return: give everything back, as far as that is
  * possible (what is not is warned of), and take the intent away.

@@ -31,7 +31,7 @@ start_again(struct dr_run *r, struct dr_err *err)
 	enum dr_hook_said said;
 	struct dr_err why = { 0 }, bad = { 0 };
 
-	dr_each_second(NULL, NULL);
+	dr_run_settle();
 	if (dr_run_hook(r, "stop", r->o->stop, NULL, "immediate", r->o->stop_ms,
 	        &said, &why, &bad) == -1 ||
 	    (said == DR_HOOK_DONE &&
@@ -143,7 +143,7 @@ back(struct dr_run *r)
 {
 	struct dr_err err = { 0 };
 
-	dr_each_second(NULL, NULL);
+	dr_run_settle();
 	if (!dr_run_relock(r)) {
 		dr_warn("what was begun is left to whoever has the lock now, "
 		        "or to dr-promote undo");

@@ -48,6 +48,19 @@ is "standbys stream from where they did" "$(upstream b) $(upstream c)" \
 is "nothing is intended" "$(etcdctl_ get /dr/main/intent)" ""
 is "and no epoch has begun" "$(etcdctl_ get /dr/main/epoch)" ""
 
+# --- told to end ------------------------------------------------------------------------
+failover --fence "touch $T/fencing; sleep 20" >"$T/out" 2>"$T/err" &
+run=$!
+until_ "it fences" test -e "$T/fencing"
+pkill -TERM -P "$run" -x dr-promote || kill "$run"
+wait "$run"
+is "it ends by the signal" "$?" 143
+is "nobody was promoted" "$(primaries)" 0
+is "standbys stream from where they did" "$(upstream b) $(upstream c)" \
+    "port=$(cat "$T/main.port") port=$(cat "$T/main.port")"
+is "nothing is intended, and nobody acts" \
+    "$(etcdctl_ get /dr/main/intent)$(etcdctl_ get /dr/main/run)" ""
+
 # --- somebody else does ---------------------------------------------------------------
 # shellcheck disable=SC2046 # words
 late "dr-promote failover -n main $(all_d | sed "s/^port=.*/'&'/" |
