@@ -282,7 +282,7 @@ serve -d "$(at b)" --no-signature --timeout 60s -n x \
     "s3://b/p?endpoint=http://127.0.0.1:$(cat "$T/hang.port")&region=r"
 soon 200 /primary "a store that hangs"
 sleep 2
-answer 200 /primary "does not make the server look ill"
+soon 200 /primary "does not make the server look ill"
 answer 503 /status "there is no report yet"
 pg_stop b immediate
 soon 503 /primary "and it is still looked at"
